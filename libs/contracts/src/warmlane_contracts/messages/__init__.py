@@ -1,0 +1,84 @@
+"""Every message Warmlane sends, by the type that names it on the wire.
+
+| module | what it holds | where it travels |
+|---|---|---|
+| `job` | the command that carries a task to a lane | `WL_LANE` |
+| `state` | the records of the register: claims and outcomes | `WL_STATE` |
+| `event` | facts: progress, lanes, memory | `WL_EVENTS` |
+| `lane` | the lane directory's record | bucket `wl_lanes` |
+"""
+
+from warmlane_contracts.messages.base import Message
+from warmlane_contracts.messages.event import (
+    ColdStarted,
+    LaneChanged,
+    MemoryCleaned,
+    MemoryMeasured,
+    Stage,
+    TaskProgressed,
+)
+from warmlane_contracts.messages.job import ClipParams, InputRef, InputRole, JobRequested, OutputFormat
+from warmlane_contracts.messages.lane import Availability, FallbackReason, LaneMode, LaneRecord
+from warmlane_contracts.messages.state import (
+    TERMINAL,
+    Cancelled,
+    Claimed,
+    Done,
+    Expired,
+    Failed,
+    Rejected,
+    Released,
+    ResultRef,
+    StateRecord,
+    Timings,
+)
+
+MESSAGES: dict[str, type[Message]] = {
+    cls.TYPE: cls
+    for cls in (
+        JobRequested,
+        Claimed,
+        Done,
+        Failed,
+        Released,
+        Cancelled,
+        Expired,
+        Rejected,
+        TaskProgressed,
+        LaneChanged,
+        ColdStarted,
+        MemoryCleaned,
+        MemoryMeasured,
+    )
+}
+
+__all__ = [
+    "MESSAGES",
+    "TERMINAL",
+    "Availability",
+    "Cancelled",
+    "Claimed",
+    "ClipParams",
+    "ColdStarted",
+    "Done",
+    "Expired",
+    "Failed",
+    "FallbackReason",
+    "InputRef",
+    "InputRole",
+    "JobRequested",
+    "LaneChanged",
+    "LaneMode",
+    "LaneRecord",
+    "MemoryCleaned",
+    "MemoryMeasured",
+    "Message",
+    "OutputFormat",
+    "Rejected",
+    "Released",
+    "ResultRef",
+    "Stage",
+    "StateRecord",
+    "TaskProgressed",
+    "Timings",
+]

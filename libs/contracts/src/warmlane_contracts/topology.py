@@ -1,0 +1,191 @@
+"""All streams, consumers, buckets and subjects, declared once.
+
+    gateway ─ job.requested ─► WL_LANE   wl.v1.lane.<lane>.<job>     work queue, one durable per lane
+    lanes   ─ state.* ───────► WL_STATE  wl.v1.state.<lane>.<job>    register: the first conditioned record wins
+    lanes   ─ facts ─────────► WL_EVENTS wl.v1.event.<lane>.<kind>.<job or ->
+    gateway ─ waiting job ───► WL_WAIT   wl.v1.wait.<job>            at most 25, at most 30 s: the broker counts
+
+`warmlane_bus` applies this table and refuses a server whose configuration has drifted from it; the AsyncAPI document
+is written from it. Every stream stays on disk, and servers run with `sync_interval: always`: an acknowledged publish
+has to survive a power cut.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from warmlane_contracts.ids import check_token
+
+MINUTE = 60.0
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+MIB = 1024 * 1024
+
+ACK_WAIT_S = 15.0
+"""A lane that has not said it lives for this long loses its job to the next worker."""
+HEARTBEAT_S = 5.0
+"""How often a holder renews its lease and its claim on the message; a third of `ACK_WAIT_S`."""
+WAIT_DEPTH = 25
+"""How many requests may wait for the degraded worker. Part of the contract: no setting changes it."""
+WAIT_S = 30.0
+"""How long a request may wait for the degraded worker. Part of the contract: no setting changes it."""
+MAX_ATTEMPTS = 3
+LANES = ("anisora", "phr00t")
+NO_JOB = "-"
+"""Stands where a subject has a job token and the fact belongs to no job."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A stream: its subjects, how long it keeps messages, and what it does when it is full. 0 means no limit."""
+
+    name: str
+    subjects: tuple[str, ...]
+    purpose: str
+    retention: Literal["limits", "workqueue"] = "limits"
+    discard: Literal["old", "new"] = "old"
+    max_msgs: int = 0
+    max_msgs_per_subject: int = 0
+    max_bytes: int = 0
+    max_age_s: float = 0
+    duplicate_window_s: float = 2 * MINUTE
+    deny_delete: bool = False
+    deny_purge: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Consumer:
+    """A durable pull consumer with explicit acknowledgement and unlimited deliveries (attempts are counted by us)."""
+
+    stream: str
+    durable: str
+    filter_subject: str
+    purpose: str
+    ack_wait_s: float = ACK_WAIT_S
+    max_ack_pending: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """A key-value bucket that keeps the last value of a key for `ttl_s` seconds."""
+
+    name: str
+    purpose: str
+    ttl_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """Everything a broker must have before a service starts."""
+
+    streams: tuple[Stream, ...]
+    consumers: tuple[Consumer, ...]
+    buckets: tuple[Bucket, ...]
+
+
+LANE_STREAM = "WL_LANE"
+WAIT_STREAM = "WL_WAIT"
+STATE_STREAM = "WL_STATE"
+EVENT_STREAM = "WL_EVENTS"
+LEASE_BUCKET = "wl_lease"
+DIRECTORY_BUCKET = "wl_lanes"
+PROJECTOR_STATE = "gateway-state"
+PROJECTOR_EVENTS = "gateway-events"
+
+EventKind = Literal["progress", "lane", "cold_start", "memory"]
+
+
+def lane_subject(lane: str, job_id: str) -> str:
+    """Return where a job is handed to its lane."""
+    return f"wl.v1.lane.{check_token(lane)}.{check_token(job_id)}"
+
+
+def state_subject(lane: str, job_id: str) -> str:
+    """Return the subject that is a job's register."""
+    return f"wl.v1.state.{check_token(lane)}.{check_token(job_id)}"
+
+
+def event_subject(lane: str, kind: EventKind, job_id: str = NO_JOB) -> str:
+    """Return where a lane reports a fact of a kind."""
+    return f"wl.v1.event.{check_token(lane)}.{kind}.{check_token(job_id)}"
+
+
+def wait_subject(job_id: str) -> str:
+    """Return where a job waits for the degraded worker."""
+    return f"wl.v1.wait.{check_token(job_id)}"
+
+
+def cancel_hint_subject(lane: str, job_id: str) -> str:
+    """Return where a holder is told, without promise of delivery, that its job was cancelled."""
+    return f"wl.v1.hint.cancel.{check_token(lane)}.{check_token(job_id)}"
+
+
+def cancel_hints_of(lane: str) -> str:
+    """Return the subject that hears the cancel hints of all jobs of a lane."""
+    return f"wl.v1.hint.cancel.{check_token(lane)}.*"
+
+
+def lease_key(lane: str, job_id: str) -> str:
+    """Return the key of a job's lease."""
+    return f"{check_token(lane)}.{check_token(job_id)}"
+
+
+def directory_key(lane: str, worker: str) -> str:
+    """Return the key of a worker's record in the lane directory."""
+    return f"{check_token(lane)}.{check_token(worker)}"
+
+
+TOPOLOGY = Topology(
+    streams=(
+        Stream(
+            LANE_STREAM,
+            ("wl.v1.lane.*.*",),
+            "Jobs for dedicated lanes; a job stays unacknowledged while it runs.",
+            retention="workqueue",
+            discard="new",
+            max_bytes=256 * MIB,
+            duplicate_window_s=5 * MINUTE,
+        ),
+        Stream(
+            WAIT_STREAM,
+            ("wl.v1.wait.*",),
+            "Jobs that wait for the degraded worker. The broker enforces depth and wait.",
+            retention="workqueue",
+            discard="new",
+            max_msgs=WAIT_DEPTH,
+            max_age_s=WAIT_S,
+            duplicate_window_s=WAIT_S,
+        ),
+        Stream(
+            STATE_STREAM,
+            ("wl.v1.state.*.*",),
+            "The register of claims and outcomes, and the audit feed: one write.",
+            max_msgs_per_subject=64,
+            max_age_s=30 * DAY,
+            deny_delete=True,
+            deny_purge=True,
+        ),
+        Stream(
+            EVENT_STREAM,
+            ("wl.v1.event.*.*.*",),
+            "Facts: progress, lanes, memory.",
+            max_bytes=1024 * MIB,
+            max_age_s=7 * DAY,
+        ),
+    ),
+    consumers=(
+        *(
+            Consumer(LANE_STREAM, lane, f"wl.v1.lane.{lane}.*", f"Hands jobs to the {lane} lane, one at a time per slot.")
+            for lane in LANES
+        ),
+        Consumer(
+            STATE_STREAM, PROJECTOR_STATE, "wl.v1.state.*.*", "Projects outcomes into tasks.", max_ack_pending=1000
+        ),
+        Consumer(
+            EVENT_STREAM, PROJECTOR_EVENTS, "wl.v1.event.*.*.*", "Projects progress into tasks.", max_ack_pending=1000
+        ),
+    ),
+    buckets=(
+        Bucket(LEASE_BUCKET, "Who is alive on which job; liveness only, never truth.", ttl_s=HOUR),
+        Bucket(DIRECTORY_BUCKET, "The lane directory: one record per living worker.", ttl_s=4 * HEARTBEAT_S),
+    ),
+)
