@@ -1,5 +1,6 @@
 """The manifest: the built-in one is valid, and every rule refuses what it should and names where."""
 
+import contextlib
 import tomllib
 
 import pytest
@@ -11,8 +12,7 @@ from warmlane_modelstore.manifest.entries import Convert, Layout
 from warmlane_modelstore.manifest.load import BUILT_IN, load, parse
 
 HASH = "a" * 64
-BASE = (
-    """
+BASE = """
 schema_version = 1
 [[model]]
 id = "small"
@@ -30,10 +30,8 @@ dtype_on_disk = "bf16"
 [[model.variant.file]]
 path = "small.safetensors"
 size = 10
-sha256 = "%s"
-"""
-    % HASH
-)
+sha256 = "HASH"
+""".replace("HASH", HASH)
 
 
 def problems_of(text: str) -> str:
@@ -212,12 +210,8 @@ def test_no_value_whatever_makes_the_validator_crash(key, value):
         tomllib.loads(document)
     except (tomllib.TOMLDecodeError, UnicodeEncodeError):
         return  # clashes with the table of the same name: not this test's business
-    try:
+    with contextlib.suppress(InvalidManifest):
         parse(document.encode(), origin="t")
-    except UnicodeEncodeError:
-        return
-    except StoreError as error:
-        assert error.code is Code.INVALID_MANIFEST
 
 
 def test_the_built_in_manifest_is_found_in_the_package():

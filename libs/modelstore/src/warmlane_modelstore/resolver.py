@@ -12,6 +12,9 @@ from warmlane_modelstore.errors import Code, StoreError
 from warmlane_modelstore.manifest.entries import Manifest, Model, Source, Variant
 from warmlane_modelstore.manifest.identity import ModelId, Wanted, version_order
 
+# Of a manifest with a thousand models, an error names this many.
+_SHOWN = 40
+
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
@@ -79,5 +82,6 @@ class Resolver:
         known = sorted(str(resolved.id) for resolved in self.every_variant())
         close = difflib.get_close_matches(text, [*self._by_name, *known], n=3, cutoff=0.5)
         hint = f"Did you mean {', '.join(close)}? " if close else ""
-        shown = ", ".join(known[:40]) + (f" and {len(known) - 40} more" if len(known) > 40 else "")
+        more = len(known) - _SHOWN
+        shown = ", ".join(known[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
         return StoreError(Code.UNKNOWN_MODEL, detail, f"{hint}The manifest has: {shown}")

@@ -164,9 +164,11 @@ def _check_source(source: Source, where: str, problems: list[Problem], *, pinned
         SourceKind.HUB: ("repo", "revision"),
         SourceKind.URL: ("credentials",) if source.presigned else ("base",),
     }[source.kind]
-    for key in needed:
-        if not getattr(source, key):
-            problems.append(Problem(f"{where}.{key}", f"is missing; a {source.kind} source needs it"))
+    problems.extend(
+        Problem(f"{where}.{key}", f"is missing; a {source.kind} source needs it")
+        for key in needed
+        if not getattr(source, key)
+    )
     if source.kind is SourceKind.HUB:
         _check_hub(source, where, problems, pinned=pinned)
     if source.subfolder and path_problem(source.subfolder.strip("/")):

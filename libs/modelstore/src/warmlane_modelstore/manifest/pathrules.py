@@ -43,7 +43,7 @@ def _part_problem(part: str) -> str | None:
         return "has an empty or '.' part"
     if part == "..":
         return "climbs out of the model with '..'"
-    bad = sorted({c for c in part if c in FORBIDDEN_CHARACTERS or ord(c) < ord(" ") or ord(c) == 127})
+    bad = sorted({c for c in part if c in FORBIDDEN_CHARACTERS or ord(c) < ord(" ") or c == "\x7f"})
     if bad:
         return f"has {', '.join(map(repr, bad))}, which Windows refuses in a name"
     if part.endswith((" ", ".")):
