@@ -38,6 +38,10 @@ class Places:
         """The model's directory while it is being put together."""
         return self.root / ".tmp" / "trees" / key_of(model)
 
+    def ledger(self, model: ModelId) -> Path:
+        """What a running or killed ensure of the model has finished."""
+        return self.root / ".tmp" / "ledgers" / key_of(model)
+
     def parts(self) -> Path:
         return self.root / ".tmp" / "parts"
 

@@ -42,6 +42,7 @@ class Wish:
     size: int | None
     sha256: str | None
     part: str
+    isolate: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +146,9 @@ class Downloader:
             )
         sha256 = wish.sha256 or remote.sha256
         identity = f"sha256:{sha256}" if sha256 else f"{source.label}:{remote.git_sha1 or remote.md5 or remote.etag}"
-        part = PartFile(self._directory, wish.part, size=size, identity=identity, boot_id=self._boot_id)
+        part = PartFile(
+            self._directory, wish.part, size=size, identity=identity, boot_id=self._boot_id, isolate=wish.isolate
+        )
         progress.add(part.resumed_bytes)
         try:
             self._fill(part, source, remote, progress)

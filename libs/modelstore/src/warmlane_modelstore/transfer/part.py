@@ -11,6 +11,7 @@ journalled range is checked against its crc32 before it is believed. The sha256 
 import errno
 import json
 import os
+import shutil
 import threading
 import zlib
 from collections.abc import Callable
@@ -28,8 +29,14 @@ _READ_BYTES = 1024 * 1024
 class PartFile:
     """One holder at a time (the caller's lease sees to that), many threads. Close it; only `discard` deletes it."""
 
-    def __init__(self, directory: Path, name: str, *, size: int, identity: str, boot_id: str) -> None:
-        """Opens or starts the part. A part of other content (`identity`, `size`) is thrown away."""
+    def __init__(
+        self, directory: Path, name: str, *, size: int, identity: str, boot_id: str, isolate: bool = False
+    ) -> None:
+        """Opens or starts the part. A part of other content (`identity`, `size`) is thrown away.
+
+        `isolate` is for a part whose former writer is not known dead: what it wrote is copied, so that a late write
+        of theirs cannot reach bytes we have hashed.
+        """
         directory.mkdir(parents=True, exist_ok=True)
         self.path = directory / f"{name}.part"
         self._journal_path = directory / f"{name}.journal"
@@ -37,6 +44,8 @@ class PartFile:
         self.size = size
         self._lock = threading.Lock()
         self._present = Extents()
+        if isolate and self.path.exists():
+            _copy_aside(self.path)
         self._resume()
         self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
         self._journal = os.open(self._journal_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
@@ -149,6 +158,17 @@ class PartWriter:
         if self.position > self._start:
             self._part.record(self._start, self.position - self._start, self._crc)
             self._start, self._crc = self.position, 0
+
+
+def _copy_aside(path: Path) -> None:
+    """Gives the name to a copy; the old inode stays with whoever still has it open."""
+    copy = path.with_suffix(".copy")
+    try:
+        shutil.copyfile(path, copy)
+        copy.replace(path)
+    except OSError as error:
+        copy.unlink(missing_ok=True)
+        raise disk_error(error, path) from error
 
 
 class _Journal:
