@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from builders import MIB, hub_source, manifest_text, model, noise, put, store, strays
-
 from warmlane_modelstore.errors import Code, StoreError
 from warmlane_modelstore.status import State
 from warmlane_modelstore.store import EnsureOptions
@@ -125,7 +124,13 @@ def test_many_processes_ensure_one_model_with_one_download(hub, repo, models_roo
     hub.faults.rate = 4 * MIB
     entry = model(files=files, sources=[hub_source(hub)])
     store(models_root, entry)
-    command = [sys.executable, str(SUPPORT / "ensure_process.py"), str(models_root), str(models_root.parent / "models.toml"), "small"]
+    command = [
+        sys.executable,
+        str(SUPPORT / "ensure_process.py"),
+        str(models_root),
+        str(models_root.parent / "models.toml"),
+        "small",
+    ]
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(count)]
     said = [process.communicate(timeout=120)[0].split()[0] for process in running]
     assert [process.returncode for process in running] == [0] * count
@@ -144,7 +149,7 @@ def test_threads_of_one_process_exclude_each_other_too(hub, repo, models_root):
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(how)[0] == "fetched"
+    assert "fetched" in how
     assert how.count("fetched") == 1
     assert len(how) == 4
 
@@ -299,7 +304,10 @@ def test_progress_reaches_the_total(hub, repo, models_root):
 def small_disk(tmp_path):
     where = tmp_path / "disk"
     where.mkdir()
-    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(where)], check=False).returncode:
+    if (
+        os.geteuid() != 0
+        or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(where)], check=False).returncode
+    ):
         pytest.skip("a file system of 64 MB needs the right to mount one")
     (where / "models").mkdir()
     yield where / "models"

@@ -9,12 +9,11 @@ from pathlib import Path
 import pytest
 from builders import MIB, hub_source, manifest_text, model, noise, put, strays
 from fault_proxy import FaultProxy
-from weed import ACCESS_KEY, BUCKET, SECRET_KEY
-
 from warmlane_modelstore.manifest.load import load
 from warmlane_modelstore.settings import StoreSettings
 from warmlane_modelstore.status import State
 from warmlane_modelstore.store import ModelStore
+from weed import ACCESS_KEY, BUCKET, SECRET_KEY
 
 pytestmark = pytest.mark.fault
 
@@ -72,7 +71,15 @@ def source(request):
 
 
 def start(root, manifest):
-    command = [sys.executable, str(SUPPORT / "ensure_process.py"), str(root), str(manifest), "small", ACCESS_KEY, SECRET_KEY]
+    command = [
+        sys.executable,
+        str(SUPPORT / "ensure_process.py"),
+        str(root),
+        str(manifest),
+        "small",
+        ACCESS_KEY,
+        SECRET_KEY,
+    ]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -105,7 +112,7 @@ def test_sigkill_at_twenty_random_points_costs_at_most_one_part(source, content,
         worst = max(worst, source.served)
         assert source.served <= SIZE + PART, f"killed at {point:.0%}"
         subprocess.run(["rm", "-rf", str(root)], check=True)
-    print(f"worst of 20: {worst - SIZE} bytes beyond the size")
+    assert worst >= SIZE
 
 
 @pytest.mark.timeout(300)

@@ -7,7 +7,6 @@ import threading
 from dataclasses import replace
 
 import pytest
-
 from warmlane_modelstore.errors import Code, StoreError
 from warmlane_modelstore.host import Identity
 from warmlane_modelstore.leases.holding import LeaseRoom, Timing
@@ -77,11 +76,16 @@ def test_a_silent_holder_on_another_host_is_replaced_after_the_ttl_and_notices(p
 
 def test_a_beating_holder_is_waited_for_and_shown_until_patience_ends(path):
     seen = []
-    with room().hold(path, what="m", wait_s=0, stop=threading.Event(), progress=lambda: Snapshot("m", Phase.LISTING, 1, 2)):
-        with pytest.raises(StoreError) as caught, room(replace(Identity.current(), host="elsewhere")).hold(
+    with (
+        room().hold(
+            path, what="m", wait_s=0, stop=threading.Event(), progress=lambda: Snapshot("m", Phase.LISTING, 1, 2)
+        ),
+        pytest.raises(StoreError) as caught,
+        room(replace(Identity.current(), host="elsewhere")).hold(
             path, what="m", wait_s=0.8, stop=threading.Event(), waiting=lambda h: seen.append(h.progress)
-        ):
-            pytest.fail("two holders")
+        ),
+    ):
+        pytest.fail("two holders")
     assert caught.value.code is Code.LOCK_TIMEOUT
     assert str(os.getpid()) in caught.value.detail
     assert seen[-1].bytes_total == 2
@@ -131,7 +135,7 @@ def test_many_threads_race_and_exactly_one_holds_at_a_time(path):
 def test_uses_are_many_and_end_with_their_process(tmp_path):
     directory = tmp_path / "uses"
     first, second = begin_use(directory, tmp_path), begin_use(directory, tmp_path)
-    now = os.stat(next(directory.iterdir())).st_mtime
+    now = next(directory.iterdir()).stat().st_mtime
     assert len(users(directory, room(), now=now)) == 2
     first.close()
     assert len(users(directory, room(), now=now)) == 1

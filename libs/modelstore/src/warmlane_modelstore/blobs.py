@@ -10,7 +10,7 @@ read-only and only ever unlinked, so a lane that has one mapped keeps it.
 import os
 import shutil
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -125,7 +125,7 @@ def _copy(blob: Path, target: Path) -> None:
     shutil.copyfile(blob, target)
 
 
-_LINKERS = {
+_LINKERS: dict[LinkKind, Callable[[Path, Path], None]] = {
     LinkKind.HARD: os.link,
     LinkKind.SYMBOLIC: _symlink,
     LinkKind.COPY: _copy,

@@ -35,6 +35,7 @@ class Code(StrEnum):
     IN_USE = "IN_USE"
     CORRUPT = "CORRUPT"
     CONVERT_FAIL = "CONVERT_FAIL"
+    SMOKE_FAIL = "SMOKE_FAIL"
     KEY_MISSING = "KEY_MISSING"
     IO_FAIL = "IO_FAIL"
 

@@ -7,6 +7,7 @@ WAN_MODELS_PUBLIC_KEY           PEM that manifest signatures are checked with
 WAN_MODELS_REQUIRE_SIGNATURE    1: refuse an unsigned manifest
 WAN_MODELS_STREAMS              connections at once (default 4)
 WAN_MODELS_BANDWIDTH            bytes per second at most, all streams together
+WAN_MODELS_TRIES                failures in a row before a source is given up (default 5)
 WAN_MODELS_MARGIN               bytes kept free on the volume (default 5 %, at most 2 GiB)
 WAN_MODELS_QUOTA                bytes the store may use (default: the manifest's)
 WAN_MODELS_ACCEPT_LICENSES      licence names (SPDX), comma separated, that need acceptance
@@ -33,6 +34,7 @@ class StoreSettings:
     public_key: Path | None = None
     require_signature: bool = False
     streams: int = 4
+    tries: int = 5
     bandwidth: int | None = None
     margin: int | None = None
     quota: int | None = None
@@ -53,6 +55,7 @@ class StoreSettings:
             public_key=_path(environ, "WAN_MODELS_PUBLIC_KEY"),
             require_signature=environ.get("WAN_MODELS_REQUIRE_SIGNATURE", "") in {"1", "true", "yes"},
             streams=_number(environ, "WAN_MODELS_STREAMS") or 4,
+            tries=_number(environ, "WAN_MODELS_TRIES") or 5,
             bandwidth=_number(environ, "WAN_MODELS_BANDWIDTH"),
             margin=_number(environ, "WAN_MODELS_MARGIN"),
             quota=_number(environ, "WAN_MODELS_QUOTA"),

@@ -61,10 +61,10 @@ class ModelStore:
         self._stop = threading.Event()
 
     @classmethod
-    def open(cls, settings: StoreSettings) -> "ModelStore":
+    def open(cls, settings: StoreSettings, *, masker: Masker | None = None) -> "ModelStore":
         """Reads and checks the manifest. Raises what `load` raises."""
         manifest = load(settings.manifest, public_key=settings.public_key, require_signature=settings.require_signature)
-        return cls(settings, manifest)
+        return cls(settings, manifest, masker=masker)
 
     # What is there -------------------------------------------------------------------------------------------------
 

@@ -57,7 +57,7 @@ def open_ensurer(
         return Downloader(
             places.parts(),
             limits=limits,
-            backoff=Backoff(),
+            backoff=Backoff(tries=settings.tries),
             negative=negative,
             boot_id=boot_id,
             stop=stop,

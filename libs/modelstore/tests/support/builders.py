@@ -5,7 +5,6 @@ import random
 from pathlib import Path
 
 from fake_hub import COMMIT
-
 from warmlane_modelstore.manifest.load import parse
 from warmlane_modelstore.settings import StoreSettings
 from warmlane_modelstore.store import ModelStore

@@ -13,4 +13,4 @@ if len(sys.argv) > 5:
     environ |= {"WARMLANE_S3_ACCESS_KEY": sys.argv[4], "WARMLANE_S3_SECRET_KEY": sys.argv[5]}
 settings = StoreSettings(root=Path(root), manifest=Path(manifest), margin=0, environ=environ, home=Path(root).parent)
 outcome = ModelStore(settings, load(Path(manifest))).ensure(model)
-print(outcome.how, outcome.bytes_fetched)
+sys.stdout.write(f"{outcome.how} {outcome.bytes_fetched}\n")

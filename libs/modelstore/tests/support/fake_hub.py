@@ -42,7 +42,7 @@ class FakeHub:
         self.lock = threading.Lock()
         self.on_bytes = lambda _: None
         handler = type("Handler", (_Handler,), {"hub": self})
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self.server = _QuietServer(("127.0.0.1", 0), handler)
         self.server.daemon_threads = True
         self.port = self.server.server_address[1]
         self.url = f"http://127.0.0.1:{self.port}"
@@ -89,6 +89,11 @@ def _entry(base: Path, path: Path) -> dict:
         data = path.read_bytes()
         entry["oid"] = hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
     return entry
+
+
+class _QuietServer(ThreadingHTTPServer):
+    def handle_error(self, request, client_address):
+        """Clients that are killed in the middle are what this server is for."""
 
 
 class _Handler(BaseHTTPRequestHandler):

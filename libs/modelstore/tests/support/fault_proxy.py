@@ -51,16 +51,17 @@ class FaultProxy:
             upstream.shutdown(socket.SHUT_WR)
 
     def _down(self, upstream, client):
-        began, sent = time.monotonic(), 0
+        free_at = 0.0
         with contextlib.suppress(OSError):
             while data := upstream.recv(65536):
                 if self._cut(len(data)):
                     break
                 client.sendall(data)
-                sent += len(data)
                 self.on_bytes(self.bytes_down)
                 if self.rate:
-                    time.sleep(max(0.0, sent / self.rate - (time.monotonic() - began)))
+                    # No credit for idle time: a line is never faster than its rate.
+                    free_at = max(free_at, time.monotonic()) + len(data) / self.rate
+                    time.sleep(max(0.0, free_at - time.monotonic()))
         # Both ways, or the other thread would wait for a peer that never comes back.
         for end in (client, upstream):
             with contextlib.suppress(OSError):

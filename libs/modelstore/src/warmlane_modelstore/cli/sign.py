@@ -1,0 +1,1 @@
+"""`wan models sign`."""
