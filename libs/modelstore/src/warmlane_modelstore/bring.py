@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 
 from warmlane_modelstore.blobs import BlobStore
 from warmlane_modelstore.leases.holding import LeaseRoom
-from warmlane_modelstore.ledger import Finished, Ledger
+from warmlane_modelstore.ledger import Finished, Ledger, ledger_key
 from warmlane_modelstore.manifest.entries import Source
 from warmlane_modelstore.places import Places
 from warmlane_modelstore.planning import Plan, PlannedFile, part_name
@@ -57,7 +57,7 @@ class Bringer:
         wanted: list[PlannedFile] = []
         for file in plan.files:
             spec = file.spec
-            done = finished.get(spec.path)
+            done = finished.get(ledger_key(spec.path, raw=file.raw))
             same = done is not None and spec.sha256 in {None, done.sha256}
             if done is not None and same and (done.consumed or self._blobs.has(done.sha256, done.size)):
                 continue

@@ -191,11 +191,19 @@ class Collector:
         return ""
 
     def _sweep(self, models: Sequence[Published], *, dry_run: bool) -> Swept:
-        referenced = {file.sha256 for model in models for file in model.record.files}
+        return self._blobs.sweep(self._referenced(models, None), dry_run=dry_run)
+
+    def referenced(self, but: Path | None = None) -> set[str]:
+        """Hashes of all blobs that a published model or a running ensure needs; `but` is a ledger not to count."""
+        return self._referenced(self.published(), but)
+
+    def _referenced(self, models: Sequence[Published], but: Path | None) -> set[str]:
+        found = {file.sha256 for model in models for file in model.record.files}
         ledgers = self._places.root / ".tmp" / "ledgers"
         for ledger in ledgers.iterdir() if ledgers.is_dir() else ():
-            referenced |= {finished.sha256 for finished in Ledger(ledger).read().values()}
-        return self._blobs.sweep(referenced, dry_run=dry_run)
+            if ledger != but:
+                found |= {finished.sha256 for finished in Ledger(ledger).read().values()}
+        return found
 
     def _sweep_parts(self, goal: Goal, *, dry_run: bool) -> int:
         """Deletes unfinished downloads nobody went on with for a week, or all idle ones when asked for."""

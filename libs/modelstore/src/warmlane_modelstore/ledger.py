@@ -25,6 +25,15 @@ class Finished:
     raw: bool = False
     consumed: bool = False
 
+    @property
+    def key(self) -> str:
+        """A converted file often has the very path of its raw one."""
+        return ledger_key(self.path, raw=self.raw)
+
+
+def ledger_key(path: str, *, raw: bool) -> str:
+    return f"raw:{path}" if raw else path
+
 
 class Ledger:
     """Append-only, one writer (the holder of the model's lease)."""
@@ -40,7 +49,7 @@ class Ledger:
             os.fsync(file.fileno())
 
     def read(self) -> dict[str, Finished]:
-        """By path; the latest line wins and a torn one is ignored."""
+        """By `ledger_key`; the latest line wins and a torn one is ignored."""
         found: dict[str, Finished] = {}
         try:
             lines = self.path.read_text().splitlines()
@@ -51,7 +60,7 @@ class Ledger:
                 finished = Finished(**json.loads(line))
             except (ValueError, TypeError):
                 continue
-            found[finished.path] = finished
+            found[finished.key] = finished
         return found
 
     def delete(self) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from warmlane_modelstore.host import Identity
 from warmlane_modelstore.leases.lease import read as read_lease
-from warmlane_modelstore.ledger import Ledger
+from warmlane_modelstore.ledger import Ledger, ledger_key
 from warmlane_modelstore.manifest.identity import ModelId
 from warmlane_modelstore.places import Places, key_of
 from warmlane_modelstore.planning import Plan, PlannedFile, Planner, part_name
@@ -122,9 +122,10 @@ class StatusReader:
         present = 0
         for file in plan.files:
             size = file.spec.size or 0
-            have = size if file.spec.path in finished else self._bytes_of(file, resolved)
+            done = ledger_key(file.spec.path, raw=file.raw) in finished
+            have = size if done else self._bytes_of(file, resolved)
             present += have
-            if have < size or (size == 0 and file.spec.path not in finished):
+            if have < size or (size == 0 and not done):
                 problems.append(FileProblem(file.spec.path, file.spec.component, _MISSING, size - have))
         exact = all(file.spec.size is not None for file in plan.files)
         state = State.PARTIAL if present else State.NOT_PRESENT

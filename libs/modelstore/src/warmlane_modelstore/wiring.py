@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from warmlane_modelstore.blobs import BlobStore
+from warmlane_modelstore.collect import Collector
 from warmlane_modelstore.convert.converter import Converter
 from warmlane_modelstore.credentials import Vault
 from warmlane_modelstore.disk import Quota
@@ -71,7 +72,7 @@ def open_ensurer(
         statuses=statuses,
         room=room,
         publisher=Publisher(places, blobs, manifest_digest=manifest_digest),
-        converter=Converter(),
+        converter=Converter(places, blobs, referenced=Collector(places, blobs, room).referenced),
         downloader=downloader,
         clients=builder.clients,
         quotas=quotas,
