@@ -101,6 +101,9 @@ class EmbeddedServer(ABC):
     def probe(self) -> bool:
         """Ask once, within a second, whether it serves. Raises nothing."""
 
+    def after_stop(self) -> None:  # noqa: B027  # most leave nothing
+        """Remove what the process leaves outside its folder."""
+
     @property
     def pid(self) -> int | None:
         return self._process.pid if self._process and self._process.poll() is None else None
@@ -139,6 +142,7 @@ class EmbeddedServer(ABC):
             self._process.wait(self.stop_within_s)
         except subprocess.TimeoutExpired:
             self.kill()
+        self.after_stop()
 
     def kill(self) -> None:
         """SIGKILL, and wait until the process is gone."""
@@ -146,6 +150,7 @@ class EmbeddedServer(ABC):
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
             self._process.wait()
+            self.after_stop()
 
     def restart(self) -> Self:
         self.stop()
@@ -171,7 +176,7 @@ def write_private(path: Path, text: str) -> None:
     """Write a file that only its owner can read, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

@@ -3,13 +3,13 @@
 Ready means that an object was written: the first write makes SeaweedFS lay out its volumes, and that takes longer than
 answering does.
 
-Seconds to `start()`, measured on 2 cores: new folder STARTUP_NEW, existing folder STARTUP_WARM.
+Seconds to `start()`, measured on 2 cores: new folder 3.6, existing folder 2.2, after SIGKILL 2.2.
 """
 
 import json
 import secrets
-import signal
 from collections.abc import Sequence
+from http import HTTPStatus
 from pathlib import Path
 
 from warmlane_devstack.servers.ports import free_ports
@@ -21,12 +21,16 @@ PARTS = ("s3.port", "s3.port.grpc", "master.port", "master.port.grpc", "volume.p
 FILER = ("filer.port", "filer.port.grpc")
 PORT_COUNT = len(PARTS) + len(FILER)
 REGION = "us-east-1"
+# Where SeaweedFS puts Unix sockets, whatever TMPDIR says, and leaves them.
+SOCKETS = Path("/tmp")  # noqa: S108
 
 
 class S3Server(EmbeddedServer):
     """One SeaweedFS with one key pair and one bucket. `ports`: PORT_COUNT of them, the first is the endpoint's."""
 
     name = "s3"
+    # Asked to end, it waits for ever on its own internal subscriptions. What was acknowledged is written; it survives.
+    stop_within_s = 1.0
 
     def __init__(
         self,
@@ -65,6 +69,8 @@ class S3Server(EmbeddedServer):
             "ip.bind": "127.0.0.1",
             "s3.config": self.directory / "s3.json",
             **dict(zip((*PARTS, *FILER), self.ports, strict=True)),
+            # It is alone: a leader need not wait 10 to 20 seconds for rivals after a restart.
+            "master.electionTimeout": "500ms",
             # Other doors stay shut.
             "s3.port.iceberg": 0,
             "s3.port.lance": 0,
@@ -74,12 +80,16 @@ class S3Server(EmbeddedServer):
             "volume.max": 0,
             "master.volumeSizeLimitMB": 256,
             "volume.preStopSeconds": 0,
-            "filer.localSocket": self.directory / "f.sock",
-            "s3.localSocket": self.directory / "s.sock",
         }
         flags = (f"-{key}={value}" for key, value in options.items())
         argv = (executable("weed"), "server", "-filer", "-s3", *flags)
-        return Launch(argv=argv, cwd=self.directory, death_signal=signal.SIGTERM)
+        return Launch(argv=argv, cwd=self.directory)
+
+    def after_stop(self) -> None:
+        for part, port in zip((*PARTS, *FILER), self.ports, strict=True):
+            name = part.removesuffix(".port.grpc").removesuffix(".port")
+            for middle in ("-grpc-", "-"):
+                (SOCKETS / f"seaweedfs-{name}{middle}{port}.sock").unlink(missing_ok=True)
 
     def probe(self) -> bool:
         """True once the bucket is there and takes an object."""
@@ -92,6 +102,9 @@ class S3Server(EmbeddedServer):
         )
         try:
             made = request(access, "PUT", f"/{self.bucket}")
-            return made in {200, 409} and request(access, "PUT", f"/{self.bucket}/.ready", b"ready") == 200
+            return (
+                made in {HTTPStatus.OK, HTTPStatus.CONFLICT}
+                and request(access, "PUT", f"/{self.bucket}/.ready", b"ready") == HTTPStatus.OK
+            )
         except OSError:
             return False

@@ -4,7 +4,7 @@ Real work with objects is `warmlane_storage`'s; the devstack must not need its c
 Source: AWS Signature Version 4, "Authenticating Requests (AWS Signature Version 4)", Amazon S3 API reference.
 """
 
-import datetime
+import datetime as dt
 import hashlib
 import hmac
 import http.client
@@ -16,6 +16,8 @@ SIGNED_HEADERS = "host;x-amz-content-sha256;x-amz-date"
 
 @dataclass(frozen=True, kw_only=True)
 class S3Access:
+    """Where the server is and who asks."""
+
     host: str
     port: int
     access_key: str
@@ -39,13 +41,11 @@ def request(access: S3Access, method: str, path: str, body: bytes = b"", *, time
 
 
 def _signed_headers(access: S3Access, method: str, path: str, body: bytes) -> dict[str, str]:
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     stamp, day = now.strftime("%Y%m%dT%H%M%SZ"), now.strftime("%Y%m%d")
     digest = hashlib.sha256(body).hexdigest()
     host = f"{access.host}:{access.port}"
-    canonical = (
-        f"{method}\n{path}\n\nhost:{host}\nx-amz-content-sha256:{digest}\nx-amz-date:{stamp}\n\n{SIGNED_HEADERS}\n{digest}"
-    )
+    canonical = f"{method}\n{path}\n\nhost:{host}\nx-amz-content-sha256:{digest}\nx-amz-date:{stamp}\n\n{SIGNED_HEADERS}\n{digest}"
     scope = f"{day}/{access.region}/s3/aws4_request"
     to_sign = f"{ALGORITHM}\n{stamp}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
     key = f"AWS4{access.secret_key}".encode()
