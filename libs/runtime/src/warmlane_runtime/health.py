@@ -21,7 +21,7 @@ from warmlane_runtime.lifecycle import Part
 
 log = structlog.get_logger(__name__)
 
-Check = Callable[[], str | None | Awaitable[str | None]]
+Check = Callable[[], str | Awaitable[str | None] | None]
 """Returns None when all is well, otherwise a short reason for people. Must be quick and must not show secrets."""
 
 CHECK_S = 2.0
