@@ -58,11 +58,11 @@ format: setup ## Format, and fix what can be fixed safely
 
 .PHONY: generate
 generate: setup ## Regenerate the committed specifications
-	$(MAIN)/python -m warmlane_contracts.export
+	$(MAIN)/python -m warmlane_contracts.export write .
 
 .PHONY: verify
 verify: setup ## The committed specifications equal the regenerated ones
-	$(MAIN)/python -m warmlane_contracts.export --check
+	$(MAIN)/python -m warmlane_contracts.export verify .
 
 .PHONY: bench
 bench: setup ## Benchmarks; each writes bench/results/<name>.json
