@@ -88,7 +88,7 @@ class NatsBucket:
             case Stored(seq):
                 return seq
             case Conflict():
-                # The broker forgets message ids when it is killed: look whether the value is our own earlier try.
+                # The broker checks the condition before the id: look whether the value is our own earlier try.
                 last = await self._last(key)
                 return last.seq if last is not None and last.headers.get(MESSAGE_ID) == message_id else None
             case _:

@@ -15,7 +15,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from itertools import count
 
-import nats
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -74,10 +73,12 @@ class Connection:
         """Hand over to the socket; raise `NotSentError` without a connection."""
         if not self.client.is_connected:
             raise NotSentError
+        size = len(payload) + _size(headers)
+        if size > self.client.max_payload:
+            # The library counts no headers, and the server answers an oversized message by closing the connection.
+            raise BusMisconfigured(f"{size} bytes are more than the broker takes in one message")
         try:
             await self.client.publish(subject, payload, reply=reply, headers=headers)
-        except nats.errors.MaxPayloadError as error:
-            raise BusMisconfigured(f"{len(payload)} bytes are more than the broker takes in one message") from error
         except NatsError as error:  # closed or reconnecting: with buffering off nothing was kept
             raise NotSentError from error
 
@@ -181,6 +182,11 @@ class Connection:
             self._on_fatal(f"the broker refuses a subject: {self.last_error}; fix this user's permissions")
         else:
             log.debug("bus.client_error", client=self.name, reason=self.last_error)
+
+
+def _size(headers: dict[str, str] | None) -> int:
+    """Return how many bytes headers take on the wire: a version line, `name: value` lines and an empty one."""
+    return 14 + sum(len(name) + len(value.encode()) + 4 for name, value in headers.items()) if headers else 0
 
 
 async def open_connection(url: str, *, name: str, on_fatal: OnFatal, within_s: float = 30.0) -> Connection:

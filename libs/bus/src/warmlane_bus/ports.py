@@ -30,7 +30,9 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """The condition did not hold: something else was the last message of the subject. Nothing was stored by this try."""
+    """The condition did not hold when this try arrived. What came first may be an earlier try of the same publish, whose
+    answer was lost: read the last message before believing that somebody else was quicker, as `StateRegister` does.
+    """
 
 
 @dataclass(frozen=True, slots=True)

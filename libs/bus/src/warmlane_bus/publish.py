@@ -3,7 +3,7 @@
 | the broker says | it means | we do |
 |---|---|---|
 | an ack, duplicate or not | stored, now or by an earlier try | `Stored` |
-| 400, wrong last sequence | the condition failed | `Conflict` |
+| 400, wrong last sequence | the condition failed, perhaps by our own earlier try | `Conflict` |
 | 503, "maximum messages/bytes …" | the stream is full | `Full` (`Unknown` if an earlier try may have been stored) |
 | 503 of another kind, 5xx, 409 | a store failure, an election, the same id in flight | try again |
 | nobody there | no leader at the moment, or no such stream | try again |

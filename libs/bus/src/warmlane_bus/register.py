@@ -94,7 +94,7 @@ class StateRegister:
             type=record.TYPE,
             source=self._source,
             time=self._clock.now(),
-            subject=record.task_id,
+            subject=record.job_id,
             traceparent=traceparent,
             correlation_id=correlation_id,
             causation_id=causation_id,
