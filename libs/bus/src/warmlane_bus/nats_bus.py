@@ -2,12 +2,13 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING
 
 from warmlane_bus.bucket import NatsBucket, bind_bucket
 from warmlane_bus.connection import Connection, OnFatal, open_connection
 from warmlane_bus.hints import listen_hints, send_hint
 from warmlane_bus.jetstream import JetStreamApi
-from warmlane_bus.ports import Hint, Message, PublishOutcome
+from warmlane_bus.ports import Bus, Hint, Message, PublishOutcome
 from warmlane_bus.publish import Publisher
 from warmlane_bus.pull import NatsPull, bind_pull
 from warmlane_bus.subject import checked
@@ -74,3 +75,9 @@ class NatsBus:
     def hints(self, subject: str) -> AbstractAsyncContextManager[AsyncIterator[Hint]]:
         """Listen to hints inside the block."""
         return listen_hints(self.connection, subject)
+
+
+if TYPE_CHECKING:
+
+    def _is_a_bus(bus: NatsBus) -> Bus:
+        return bus

@@ -22,7 +22,7 @@ from nats.aio.msg import Msg
 from warmlane_bus.connection import Connection, NoAnswerError, NobodyThereError, NotSentError
 from warmlane_bus.jetstream import JetStreamApi, JetStreamRefused, headers_of
 from warmlane_bus.patience import Patience
-from warmlane_bus.ports import BusMisconfigured
+from warmlane_bus.ports import BusMisconfigured, Delivery
 from warmlane_bus.subject import checked
 
 log = structlog.get_logger(__name__)
@@ -120,14 +120,14 @@ class NatsPull:
         deliveries = await self._wait(timeout_s)
         return deliveries[0] if deliveries else None
 
-    async def fetch_many(self, n: int, timeout_s: float) -> list[NatsDelivery]:
+    async def fetch_many(self, n: int, timeout_s: float) -> list[Delivery]:
         """Return what is there, up to `n`; wait up to `timeout_s` for a first one."""
         ready = await self._ask(n, REQUEST_S, no_wait=True)
         if ready.deliveries or timeout_s <= 0:
-            return ready.deliveries
+            return [*ready.deliveries]
         first = await self._wait(timeout_s)
         if not first or n == 1:
-            return first
+            return [*first]
         rest = await self._ask(n - 1, REQUEST_S, no_wait=True)
         return [*first, *rest.deliveries]
 

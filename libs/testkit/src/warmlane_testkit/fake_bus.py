@@ -12,11 +12,14 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from warmlane_bus.ports import (
     Bucket,
+    Bus,
     BusMisconfigured,
     BusUnavailable,
+    Delivery,
     Hint,
     Message,
     PublishOutcome,
@@ -252,12 +255,12 @@ class FakePull:
         self._bus = bus
         self._consumer = consumer
 
-    async def fetch(self, timeout_s: float) -> FakeDelivery | None:
+    async def fetch(self, timeout_s: float) -> Delivery | None:
         """Return the next message, if one comes within `timeout_s`."""
         deliveries = await self.fetch_many(1, timeout_s)
         return deliveries[0] if deliveries else None
 
-    async def fetch_many(self, n: int, timeout_s: float) -> list[FakeDelivery]:
+    async def fetch_many(self, n: int, timeout_s: float) -> list[Delivery]:
         """Return what is there, up to `n`; wait up to `timeout_s` for a first one."""
         clock = self._bus.clock
         deadline = clock.monotonic() + timeout_s
@@ -271,8 +274,8 @@ class FakePull:
             change = self._consumer.next_change_in()
             await self._bus.wait_changed(left if change is None else min(left, change or 0.001))
 
-    def _take(self, n: int) -> list[FakeDelivery]:
-        taken: list[FakeDelivery] = []
+    def _take(self, n: int) -> list[Delivery]:
+        taken: list[Delivery] = []
         while self._bus.connected and len(taken) < n and (given := self._consumer.next()):
             message, count = given
             taken.append(FakeDelivery(message, count, self._consumer, self._bus))
@@ -282,3 +285,9 @@ class FakePull:
 async def _endless(queue: asyncio.Queue[Hint]) -> AsyncIterator[Hint]:
     while True:
         yield await queue.get()
+
+
+if TYPE_CHECKING:
+
+    def _is_a_bus(bus: FakeBus) -> Bus:
+        return bus
