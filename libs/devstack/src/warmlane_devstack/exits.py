@@ -1,6 +1,7 @@
 """How the `warmlane` command ends: its exit codes, and the one exception that carries one."""
 
 from enum import IntEnum
+from typing import Any
 
 
 class Exit(IntEnum):
@@ -18,8 +19,9 @@ class Exit(IntEnum):
 
 
 class CommandFailed(Exception):
-    """The command cannot go on. The text is one line: what happened, and what to do about it."""
+    """The command cannot go on. The text says what happened and what to do about it; `problem` the same for machines."""
 
-    def __init__(self, message: str, exit_code: Exit = Exit.FAILED) -> None:
+    def __init__(self, message: str, exit_code: Exit = Exit.FAILED, *, problem: dict[str, Any] | None = None) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+        self.problem = problem

@@ -8,6 +8,7 @@ Exit codes: 0 done, 1 failed, 2 bad usage, 3 not found, 4 refused, 5 overloaded,
 
 import argparse
 import importlib
+import json
 import sys
 from typing import Protocol
 
@@ -54,14 +55,22 @@ def run(command: Command, options: argparse.Namespace) -> int:
     try:
         return command.run(options)
     except CommandFailed as error:
-        print(f"warmlane: {error}", file=sys.stderr)
-        return error.exit_code
+        return failed(error, as_json=getattr(options, "json", False))
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output has seen enough.
         sys.stderr.close()
         return Exit.DONE
+
+
+def failed(error: CommandFailed, *, as_json: bool) -> int:
+    """Say it once: to people on standard error, to machines as the one document they expect."""
+    if as_json:
+        print(json.dumps({"error": error.problem or {"detail": str(error)}, "exit_code": error.exit_code}))
+    else:
+        print(f"warmlane: {error}", file=sys.stderr)
+    return error.exit_code
 
 
 if __name__ == "__main__":
