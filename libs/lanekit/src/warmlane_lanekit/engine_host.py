@@ -114,8 +114,9 @@ class EngineHost:
 def claim_pipes() -> tuple[int, int]:
     """Take descriptors 0 and 1 for the protocol, and let everybody else's output go to standard error."""
     read, write = os.dup(0), os.dup(1)
-    with open(os.devnull, "rb") as nothing:
-        os.dup2(nothing.fileno(), 0)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
     os.dup2(2, 1)
     return read, write
 
