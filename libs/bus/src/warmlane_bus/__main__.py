@@ -8,7 +8,8 @@ import asyncio
 import sys
 
 from warmlane_contracts.topology import TOPOLOGY
-from warmlane_runtime.settings import NatsSettings, SettingsError, load
+from warmlane_runtime.logging import configure_logging
+from warmlane_runtime.settings import LogSettings, NatsSettings, SettingsError, load
 
 from warmlane_bus.nats_bus import NatsBus
 from warmlane_bus.ports import BusMisconfigured, BusUnavailable
@@ -20,14 +21,16 @@ _DIFFERS, _USAGE, _NO_BROKER = 1, 2, 8
 def main() -> int:
     """Run the command and return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m warmlane_bus", description=__doc__)
+    parser.add_argument("--within", type=float, default=10.0, metavar="S", help="how long to wait for the broker (10)")
     commands = parser.add_subparsers(dest="command", required=True)
     apply = commands.add_parser("apply", help="create what is missing; refuse what differs")
     apply.add_argument("--update", action="store_true", help="change what differs instead of refusing it")
     commands.add_parser("check", help="name every difference, change nothing")
     arguments = parser.parse_args()
     try:
+        configure_logging(LogSettings(log_level="warning", log_format="console"), service="topology")
         settings = load(NatsSettings)
-        return asyncio.run(_run(settings, arguments.command, update=getattr(arguments, "update", False)))
+        return asyncio.run(_run(settings, arguments))
     except SettingsError as error:
         return _say(str(error), _USAGE)
     except BusMisconfigured as error:
@@ -36,11 +39,13 @@ def main() -> int:
         return _say(str(error), _NO_BROKER)
 
 
-async def _run(settings: NatsSettings, command: str, *, update: bool) -> int:
-    bus = await NatsBus.connect(settings.nats_url.get_secret_value(), name="topology", on_fatal=sys.exit, within_s=10)
+async def _run(settings: NatsSettings, arguments: argparse.Namespace) -> int:
+    bus = await NatsBus.connect(
+        settings.nats_url.get_secret_value(), name="topology", on_fatal=sys.exit, within_s=arguments.within
+    )
     try:
-        if command == "apply":
-            made = await apply_topology(bus, TOPOLOGY, replicas=settings.nats_replicas, update=update)
+        if arguments.command == "apply":
+            made = await apply_topology(bus, TOPOLOGY, replicas=settings.nats_replicas, update=arguments.update)
             sys.stdout.write(f"made: {', '.join(made) or 'nothing, all is there'}\n")
             return 0
         drifts = await check_topology(bus, TOPOLOGY, replicas=settings.nats_replicas)

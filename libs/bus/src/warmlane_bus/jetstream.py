@@ -19,7 +19,7 @@ from warmlane_bus.ports import BusMisconfigured, BusUnavailable, Message
 
 _API = "$JS.API"
 _NO_MESSAGE = 10037
-_UNAVAILABLE = 500
+_UNAVAILABLE = 503  # an election, a restart; 500 is a refused configuration and stays refused
 _FRACTION = re.compile(r"\.(\d+)")
 
 
@@ -79,7 +79,7 @@ class JetStreamApi:
                 refused = error_in(answer)
                 if refused is None:
                     return answer
-                if refused.code < _UNAVAILABLE:
+                if refused.code != _UNAVAILABLE:
                     raise JetStreamRefused(verb, refused)
                 reason = str(refused)
             if not await patience.again():

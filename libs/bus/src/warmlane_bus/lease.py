@@ -63,9 +63,12 @@ class Lease:
         self._mine = _Holder(worker=worker, claim_seq=claim_seq)
         self._value = self._mine.model_dump_json().encode()
         self._revision: int | None = None
+        self._lost: LeaseLost | None = None
 
     async def acquire(self) -> LeaseOutcome:
         """Take the lease for our term: from nobody, or from an earlier term."""
+        if self._lost is not None:
+            return self._lost
         try:
             entry = await self._bucket.get(self._key)
             if entry is None:
@@ -73,7 +76,7 @@ class Lease:
             else:
                 holder = _holder(entry)
                 if holder.claim_seq > self._mine.claim_seq:
-                    return LeaseLost(holder.worker, holder.claim_seq)
+                    return self._lose(holder)
                 revision = await self._bucket.update(self._key, self._value, entry.revision, within_s=_WITHIN_S)
         except BusUnavailable as away:
             return Undecided(str(away))
@@ -83,8 +86,8 @@ class Lease:
         return Renewed(revision)
 
     async def renew(self) -> LeaseOutcome:
-        """Say that we live. After `LeaseLost` never again."""
-        if self._revision is None:
+        """Say that we live. Once lost it stays lost, also when the later holder has gone."""
+        if self._revision is None or self._lost is not None:
             return await self.acquire()
         try:
             revision = await self._bucket.update(self._key, self._value, self._revision, within_s=_WITHIN_S)
@@ -119,9 +122,13 @@ class Lease:
             self._revision = entry.revision
             return Renewed(entry.revision)
         if holder.claim_seq > self._mine.claim_seq:
-            return LeaseLost(holder.worker, holder.claim_seq)
+            return self._lose(holder)
         self._revision = entry.revision
         return Undecided("an earlier term wrote last")
+
+    def _lose(self, holder: _Holder) -> LeaseLost:
+        self._lost = LeaseLost(holder.worker, holder.claim_seq)
+        return self._lost
 
 
 async def sign_of_life(bucket: Bucket, lane: str, job_id: str) -> SignOfLife | None:

@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 
 REQUEST_S = 5.0
 _GRACE_S = 0.5  # for the server's own word that a request expired
-_ACK_S = 10.0
+_ACK_S = 6.0  # without the broker's word the message comes again, and the register tells whoever gets it to ack
 _NOTHING_NOW = {"404", "408"}
 _HEARTBEAT = "100"
 _ACK, _NAK, _WORKING, _TERM = b"", b"-NAK", b"+WPI", b"+TERM"
@@ -64,7 +64,7 @@ class NatsDelivery:
         )
 
     async def ack(self) -> bool:
-        """Acknowledge, again and again until the broker confirms; False after ten seconds without its word."""
+        """Acknowledge, again and again until the broker confirms; False after six seconds without its word."""
         patience = Patience(self.connection, _ACK_S)
         while True:
             try:

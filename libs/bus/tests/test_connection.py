@@ -1,0 +1,49 @@
+"""What makes a connection useless for good, and what only looks like it."""
+
+import pytest
+from warmlane_bus import BusUnavailable, NatsBus, Unknown, apply_topology
+from warmlane_contracts.topology import TOPOLOGY
+from warmlane_devstack.servers import NatsServer
+from warmlane_testkit.waiting import eventually
+
+
+async def test_nobody_there_is_said_within_the_time_and_without_the_password():
+    with pytest.raises(BusUnavailable) as away:
+        await NatsBus.connect("nats://user:hunter22@127.0.0.1:1", name="t", on_fatal=pytest.fail, within_s=0.5)
+    assert "is it running?" in str(away.value)
+    assert "hunter22" not in repr(away.value)
+
+
+async def test_a_refused_login_is_said(own_nats):
+    url = own_nats.url.replace(own_nats.password, "wrong-password")
+    with pytest.raises(BusUnavailable, match=r"(?i)authorization"):
+        await NatsBus.connect(url, name="t", on_fatal=lambda _: None, within_s=1)
+
+
+async def test_a_refused_subject_is_fatal(tmp_path):
+    """The one who publishes only sees a timeout; without this a service would retry a forbidden subject for ever."""
+    users = """
+authorization { users: [
+  { user: full, password: full }
+  { user: limited, password: limited, permissions { publish: ["wl.v1.event.>", "$JS.API.>"], subscribe: ["_INBOX.>"] } }
+] }
+"""
+    with NatsServer(tmp_path, user="full", password="full", extra=users) as server:
+        reasons = []
+        base = f"127.0.0.1:{server.port}"
+        admin = await NatsBus.connect(f"nats://full:full@{base}", name="admin", on_fatal=pytest.fail)
+        await apply_topology(admin, TOPOLOGY)
+        bus = await NatsBus.connect(f"nats://limited:limited@{base}", name="t", on_fatal=reasons.append)
+        outcome = await bus.publish("wl.v1.lane.anisora.j", b"", message_id="j", within_s=0.5)
+        assert isinstance(outcome, Unknown)
+        await eventually(lambda: reasons)
+        assert "wl.v1.lane.anisora.j" in reasons[0]
+        assert "fix this user's permissions" in reasons[0]
+        await bus.close()
+        await admin.close()
+
+
+async def test_many_servers_in_one_url(own_nats):
+    bus = await NatsBus.connect(f"nats://127.0.0.1:1, {own_nats.url}", name="t", on_fatal=pytest.fail, within_s=5)
+    assert bus.connected
+    await bus.close()
