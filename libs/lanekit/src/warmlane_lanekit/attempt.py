@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import structlog
 from warmlane_bus.lease import Lease
@@ -65,6 +65,13 @@ class Outcome(StrEnum):
     def settled(self) -> bool:
         """True when the job has its outcome, so that the message may go."""
         return self in (Outcome.DONE, Outcome.FAILED, Outcome.CANCELLED)
+
+
+_CLEANED: dict[Outcome, Literal["done", "failed", "cancelled"]] = {
+    Outcome.DONE: "done",
+    Outcome.FAILED: "failed",
+    Outcome.CANCELLED: "cancelled",
+}
 
 
 class Attempts:
@@ -128,7 +135,8 @@ class Attempts:
             async with self._heartbeat.beating() as ended:
                 work = asyncio.create_task(self._work(claim, scratch), name=f"attempt:{job.job_id}")
                 try:
-                    await asyncio.wait({work, ended}, return_when=asyncio.FIRST_COMPLETED)
+                    first: set[asyncio.Future[Any]] = {work, ended}
+                    await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
                     if ended.done() and not work.done():
                         return await self._stop_work(claim, work, ended.result())
                     return await self._finish(claim, work)
@@ -241,9 +249,7 @@ class Attempts:
         began = time.monotonic()
         reading = await self._resident.measure()
         freed = max(0, (reading.peak_bytes or 0) - (reading.allocated_bytes or 0))
-        kind: Literal["done", "failed", "cancelled", "abandoned"] = (
-            "abandoned" if outcome in (Outcome.RELEASED, Outcome.ABANDONED) else outcome.value
-        )
+        kind: Literal["done", "failed", "cancelled", "abandoned"] = _CLEANED.get(outcome, "abandoned")
         cleaned = MemoryCleaned(
             task_id=claim.job.task_id,
             lane=claim.job.lane,

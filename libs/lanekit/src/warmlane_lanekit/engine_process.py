@@ -15,7 +15,7 @@ import sys
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 from pydantic import ValidationError
@@ -230,7 +230,7 @@ class EngineProcess:
         return f"the engine process {how}" + (f"; it last said: {said}" if said else "")
 
 
-def _retrieved(future: "asyncio.Future[object]") -> None:
+def _retrieved(future: "asyncio.Future[Any]") -> None:
     """Look at a future's exception, so that asyncio does not warn when nobody was waiting for it."""
     if not future.cancelled():
         future.exception()

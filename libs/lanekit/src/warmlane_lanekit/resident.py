@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import structlog
 from warmlane_contracts.catalogue import Model
@@ -109,7 +110,9 @@ class Resident:
                 DEVICE_BYTES.labels(self.model.lane, kind).set(value)
         return reading
 
-    def measured(self, reading: MemoryReading, stage: str, task_id: str | None) -> MemoryMeasured:
+    def measured(
+        self, reading: MemoryReading, stage: Literal["loaded", "post_generation"], task_id: str | None
+    ) -> MemoryMeasured:
         """Return the fact that tells a reading."""
         return MemoryMeasured(
             task_id=task_id,
@@ -117,7 +120,7 @@ class Resident:
             worker=self._worker,
             model=self.model.id,
             lane_mode="dedicated",
-            stage=stage,  # type: ignore[arg-type]  # one of the literal stages, checked by pydantic
+            stage=stage,
             **reading.model_dump(exclude={"total_bytes"}),
         )
 

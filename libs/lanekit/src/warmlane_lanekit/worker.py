@@ -40,7 +40,7 @@ def run_worker(service_name: str, *, model: str) -> int:
     """Run the worker of a model's lane until it is told to stop; return the exit code."""
     settings = load(LaneSettings)
     redactor = configure_logging(settings.log, service=service_name)
-    redactor.add(settings.nats.nats_url.get_secret_value(), settings.objects.s3_secret_key.get_secret_value())
+    redactor.register(settings.nats.nats_url, settings.objects.s3_secret_key)
     entry = load_catalogue().model_of(model)
     if entry is None:
         raise ValueError(f"the catalogue has no model {model}")
