@@ -90,7 +90,10 @@ class _Redact:
         self._redactor = redactor
 
     def __call__(self, _logger: "WrappedLogger", _method: str, event: "EventDict") -> "EventDict":
-        return {key: value if key.startswith("_") else self._redactor.field(key, value) for key, value in event.items()}
+        return {
+            self._redactor.text(key): value if key.startswith("_") else self._redactor.field(key, value)
+            for key, value in event.items()
+        }
 
 
 def _json() -> "Processor":

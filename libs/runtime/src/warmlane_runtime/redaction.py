@@ -15,7 +15,7 @@ _SHORTEST_SECRET = 6
 """Shorter values are too likely to be ordinary words: masking them everywhere would ruin the log and hide little."""
 
 _SECRET_NAME = re.compile(
-    r"(^|[_\-.])(pass(word|wd|phrase)?|secret|token|api_?key|access_?key|private_?key|credentials?|authorization|cookie"
+    r"(^|[_\-.])(pass(word|wd|phrase)?|secret|token|api[_-]?key|(access|private)[_-]?key|credentials?|authorization|cookie"
     r"|dsn|bearer)([_\-.]|$)",
     re.IGNORECASE,
 )
