@@ -6,7 +6,6 @@
 | `fake_objects` | the object store in memory |
 | `conformance` | the suites that fakes and real servers both have to pass |
 | `fixtures` | a pytest plugin: real servers, started once per session |
-| `nats_server` | one `nats-server`, or three, that a test may kill |
 | `clock` | a clock that stands until told |
 | `builders` | messages and records with every field filled in |
 | `waiting` | wait for a condition, with a deadline |

@@ -6,6 +6,7 @@
 | `own_nats` | test | a server of this test's own: kill it as you like |
 | `nats_cluster` | test | three servers that replicate |
 | `bus` | test | a `NatsBus` on `nats_server`, with the topology and nothing stored |
+| `objects` | test | an `S3Objects` on `s3_server`; keys are shared with other tests, so use ids of your own |
 | `postgres_dsn` | test | a database of this test's own |
 
 Servers are children of the test run and die with it.
@@ -17,12 +18,14 @@ from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from pydantic import SecretStr
 
 pytest.register_assert_rewrite("warmlane_testkit.conformance", "warmlane_testkit.waiting")
 
 if TYPE_CHECKING:
     from warmlane_bus.nats_bus import NatsBus
     from warmlane_devstack.servers import NatsCluster, NatsServer, PostgresServer, S3Server
+    from warmlane_storage.objects import S3Objects
 
 _databases = itertools.count(1)
 
@@ -76,6 +79,21 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator["S3Server"]:
 
     with S3Server(tmp_path_factory.mktemp("s3")) as server:
         yield server
+
+
+@pytest.fixture
+def objects(s3_server: "S3Server") -> "S3Objects":
+    """Address the bucket of `s3_server`."""
+    from warmlane_storage.objects import ObjectSettings, S3Objects  # noqa: PLC0415
+
+    settings = ObjectSettings(
+        s3_endpoint=s3_server.endpoint,
+        s3_access_key=s3_server.access_key,
+        s3_secret_key=SecretStr(s3_server.secret_key),
+        s3_bucket=s3_server.bucket,
+        s3_region=s3_server.region,
+    )
+    return S3Objects.from_settings(settings)
 
 
 @pytest.fixture
