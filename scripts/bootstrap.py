@@ -15,6 +15,8 @@ milliseconds. Uses the standard library only, since it runs before anything is i
 
 import argparse
 import concurrent.futures
+import contextlib
+import fcntl
 import hashlib
 import importlib.util
 import json
@@ -25,6 +27,7 @@ import sys
 import tempfile
 import time
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -138,7 +141,7 @@ def run(argv: list[str], *, log: Path | None, env: dict[str, str] | None = None)
         lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
         errors = [line for line in lines if line.startswith("ERROR")] or lines or ["no output"]
         where = f" (whole output: {log})" if log else ""
-        message = f"{Path(argv[0]).name} {' '.join(argv[1:4])} failed: {errors[0]}{where}"
+        message = f"{errors[0]}{where}"
         raise SetupFailed(message)
 
 
@@ -193,11 +196,20 @@ def main() -> int:
         if options.lock:
             lock()
         else:
-            set_up_all([environments[name] for name in options.names or environments])
+            with one_at_a_time():
+                set_up_all([environments[name] for name in options.names or environments])
     except SetupFailed as error:
         print(f"set-up failed: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+@contextlib.contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Two `make` at once: the second waits, and then finds everything done."""
+    with (ROOT / "pyproject.toml").open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def set_up_all(environments: list[Environment]) -> None:

@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import shutil
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -173,9 +174,18 @@ class Planner:
 
     def _service(self, spec: ServiceSpec, gateway_port: int) -> Unit:
         port = gateway_port if spec.name == "gateway" else self._data.ports(spec.name)[0]
-        own = {"WARMLANE_HTTP_HOST": "127.0.0.1", "WARMLANE_HTTP_PORT": str(port)}
+        scratch = self._data.path / "scratch" / spec.name
+        own = {
+            "WARMLANE_HTTP_HOST": "127.0.0.1",
+            "WARMLANE_HTTP_PORT": str(port),
+            # A little less than our patience: the service ends its soft stop itself and says so.
+            "WARMLANE_SOFT_STOP_S": str(0.8 * spec.stop_within_s),
+            # On the stack's own disk, so that nothing is left elsewhere.
+            "WARMLANE_SCRATCH": str(scratch),
+        }
         return Unit(
             name=spec.name,
+            prepare=lambda: empty(scratch),
             launch=lambda: self._launch(spec, (), own),
             probe=readyz(port),
             needs=spec.needs,
@@ -193,6 +203,12 @@ class Planner:
         for reads in sorted(spec.reads):
             env |= self._access[reads]
         return Launch(argv=(python, "-m", spec.module, *arguments), env=env, cwd=self._data.path)
+
+
+def empty(folder: Path) -> None:
+    """What a killed worker left half-made is of no use to the next one."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
 
 
 def only_needing(unit: Unit, present: set[str]) -> Unit:
