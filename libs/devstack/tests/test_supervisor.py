@@ -5,10 +5,11 @@ import os
 import signal
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 from warmlane_devstack.exits import CommandFailed
-from warmlane_devstack.servers.process import Launch
+from warmlane_devstack.servers.process import Launch, ServerFailed
 from warmlane_devstack.stack.supervisor import Supervisor, tiers
 from warmlane_devstack.stack.unit import State, Unit
 
@@ -104,6 +105,32 @@ async def test_a_step_that_fails_fails_the_start(tmp_path):
     with pytest.raises(CommandFailed, match=r"schema did not start: .*wrong revision"):
         await watched.supervisor.start()
     await watched.supervisor.stop()
+
+
+async def test_a_missing_program_fails_the_start_and_only_delays_a_restart(tmp_path):
+    there = True
+
+    def launch():
+        if not there:
+            message = "the wheel is gone"
+            raise ServerFailed(message)
+        return working.launch()
+
+    working = server("api", tmp_path)
+    watched = Watched([replace(working, launch=launch)], tmp_path)
+    await watched.supervisor.start()
+    there = False
+    os.kill(watched.pids["api"][-1], signal.SIGKILL)
+    log = tmp_path / "logs" / "api.log"
+    await watched.until(lambda: "cannot start api: the wheel is gone" in log.read_text())
+    there = True
+    await watched.until(lambda: watched.reports.count(("api", State.READY)) == 2)
+    await watched.supervisor.stop()
+    there = False
+    other = Watched([replace(working, launch=launch)], tmp_path)
+    with pytest.raises(CommandFailed, match="the wheel is gone"):
+        await other.supervisor.start()
+    await other.supervisor.stop()
 
 
 async def test_a_unit_that_is_too_slow_is_ended(tmp_path):

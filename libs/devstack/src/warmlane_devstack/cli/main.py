@@ -7,6 +7,7 @@ Exit codes: 0 done, 1 failed, 2 bad usage, 3 not found, 4 refused, 5 overloaded,
 """
 
 import argparse
+import errno
 import importlib
 import json
 import sys
@@ -62,6 +63,9 @@ def run(command: Command, options: argparse.Namespace) -> int:
         # Whoever read our output has seen enough.
         sys.stderr.close()
         return Exit.DONE
+    except OSError as error:
+        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+        return failed(CommandFailed(str(error), Exit.NO_SPACE if full else Exit.FAILED), as_json=False)
 
 
 def failed(error: CommandFailed, *, as_json: bool) -> int:

@@ -81,6 +81,9 @@ def reporting(wanted: StackOptions, fd: int) -> Exit:
     except CommandFailed as error:
         report.failed(error)
         return error.exit_code
+    except OSError as error:
+        report.failed(CommandFailed(str(error)))
+        return Exit.FAILED
     return Exit.DONE
 
 

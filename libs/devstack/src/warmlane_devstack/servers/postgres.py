@@ -79,6 +79,8 @@ class PostgresServer(EmbeddedServer):
         self.password = password or secrets.token_hex(16)
         self.database = database
         self.data = self.directory / "data"
+        # Beside the data, not in it: that folder belongs to another user when we are root.
+        self._configuration = self.directory / "postgresql.conf"
 
     @property
     def dsn(self) -> str:
@@ -98,12 +100,11 @@ class PostgresServer(EmbeddedServer):
     def prepare(self) -> None:
         if not (self.directory / "initialised").exists():
             self._initialise()
-        target = self.data / "postgresql.conf"
-        write_private(target, CONFIGURATION.format(port=self.port))
-        self._hand_over(target)
+        write_private(self._configuration, CONFIGURATION.format(port=self.port))
+        self._hand_over(self._configuration)
 
     def launch(self) -> Launch:
-        return self._as_owner("postgres", "-D", str(self.data))
+        return self._as_owner("postgres", "-D", str(self.data), "-c", f"config_file={self._configuration}")
 
     def probe(self) -> bool:
         """True once a connection gets as far as being asked for its password."""
@@ -148,6 +149,10 @@ class PostgresServer(EmbeddedServer):
         if done.returncode:
             reason = (done.stderr or done.stdout).strip().splitlines()[-1:] or ["no reason given"]
             message = f"{name} failed: {reason[0]}"
+            if launch.user and "Permission denied" in message:
+                message += (
+                    f" (root runs PostgreSQL as {launch.user}: use a folder that user can enter, or be another user)"
+                )
             raise ServerFailed(message)
 
     def _hand_over(self, path: Path) -> None:

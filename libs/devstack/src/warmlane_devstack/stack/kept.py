@@ -60,7 +60,7 @@ class Kept:
         deaths = 0
         while True:
             began = time.monotonic()
-            if await self._live() or self._stopping:
+            if await self._live_or_say_why() or self._stopping:
                 return
             deaths = 1 if time.monotonic() - began > RECOVERED_AFTER_S else deaths + 1
             if not self.ready.is_set() and deaths >= START_TRIES:
@@ -84,13 +84,22 @@ class Kept:
         await self._exited
         self._report(State.STOPPED)
 
+    async def _live_or_say_why(self) -> bool:
+        """A start that cannot even be tried fails a new stack at once, and is one more death in one that was up."""
+        try:
+            return await self._live()
+        except (ServerFailed, OSError) as error:
+            if not self.ready.is_set():
+                if isinstance(error, OSError):
+                    raise
+                raise CommandFailed(str(error)) from error
+            self._log.write(f"supervisor: cannot start {self.unit.name}: {error}\n".encode())
+            return False
+
     async def _live(self) -> bool:
         """One life of the process, to its end. True when it was a step that ended well."""
         self._report(State.PREPARING)
-        try:
-            await asyncio.to_thread(self.unit.prepare)
-        except ServerFailed as error:
-            raise CommandFailed(str(error)) from error
+        await asyncio.to_thread(self.unit.prepare)
         if self._stopping:
             return False
         exited = await self._spawn()
