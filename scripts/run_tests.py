@@ -3,7 +3,7 @@
     .venv-lane   what a lane is made of: needs torch
     .venv        everything else
     --fault      the suites that kill, cut and fill instead of the ordinary ones
-    --gpu        the suites that need CUDA, in $GPU_PYTHON or .venv-lane
+    --gpu        the suites that need CUDA, in $GPU_PYTHON, .venv-lane or this Python; skipped where there is no CUDA
 
 Other arguments go to pytest; a path among them runs that path only, in its environment.
 """
@@ -18,6 +18,7 @@ from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+LANE_PYTHON = ROOT / ".venv-lane" / "bin" / "python"
 LANE_PARTS = ("libs/lanekit", "libs/engines", "services/lane-anisora", "services/lane-phr00t")
 KINDS = {"--fault": "fault", "--gpu": "gpu"}
 ORDINARY = "not fault and not gpu"
@@ -29,6 +30,13 @@ def main() -> int:
     kinds = [KINDS[argument] for argument in arguments if argument in KINDS]
     rest = [argument for argument in arguments if argument not in KINDS]
     marks = " or ".join(kinds) or ORDINARY
+    missing = missing_for_gpu() if "gpu" in kinds else None
+    if missing:
+        print(f"gpu-check skipped: {missing}")
+        return 0
+    if "gpu" in kinds:
+        # A GPU machine's own Python knows the workspace by its sources alone.
+        os.environ["PYTHONPATH"] = os.pathsep.join(str(path) for path in sorted(ROOT.glob("*/*/src")))
     began, total, failed = time.monotonic(), Counter[str](), False
     for python, paths in environments(rest, gpu="gpu" in kinds):
         options = [argument for argument in rest if not is_test_path(argument)]
@@ -44,15 +52,29 @@ def main() -> int:
 
 def environments(arguments: list[str], *, gpu: bool) -> list[tuple[str, list[str]]]:
     """Which interpreter runs which paths."""
-    lane = str(ROOT / ".venv-lane/bin/python")
+    lane = str(LANE_PYTHON)
     chosen = [argument for argument in arguments if is_test_path(argument)]
     every = [str(path.parent.relative_to(ROOT)) for path in sorted(ROOT.glob("*/*/tests"))]
     paths = chosen or [*every, *(["tests"] if (ROOT / "tests").exists() else [])]
     lane_paths = [path for path in paths if path.startswith(LANE_PARTS)]
     if gpu:
-        return [(os.environ.get("GPU_PYTHON", lane), lane_paths)]
+        return [(gpu_python(), lane_paths)]
     main_paths = [path for path in paths if path not in lane_paths]
     return [(python, chosen) for python, chosen in ((sys.executable, main_paths), (lane, lane_paths)) if chosen]
+
+
+def gpu_python() -> str:
+    return os.environ.get("GPU_PYTHON") or str(LANE_PYTHON if LANE_PYTHON.exists() else sys.executable)
+
+
+def missing_for_gpu() -> str | None:
+    """What keeps the GPU suites from running here, or None."""
+    python = gpu_python()
+    ask = "import pytest, torch; print('ok' if torch.cuda.is_available() else 'torch finds no CUDA device')"
+    asked = subprocess.run([python, "-c", ask], capture_output=True, text=True, check=False)
+    answer = (asked.stdout or asked.stderr).strip().splitlines()
+    last = answer[-1] if answer else "it said nothing"
+    return None if last == "ok" else f"{python}: {last}"
 
 
 def pytest(python: str, paths: list[str], options: list[str]) -> tuple[int, Counter[str]]:
