@@ -42,8 +42,17 @@ async def build():
         say("ready")
         if "die" in sys.argv:
             raise ValueError("consumer broke")
-        await asyncio.Event().wait()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            say("consumer ended")
     service.tasks.spawn("consumer", ready())
+    if "slow" in sys.argv:
+        class Slow(Part):
+            async def open(self):
+                say("opening")
+                await asyncio.Event().wait()
+        service.add(Slow())
     if "refuse" in sys.argv:
         class Refusing(Part):
             async def open(self):
@@ -95,6 +104,7 @@ def test_a_signal_drains_newest_first_and_exits_0(start, number):
         "drained loop",
         "drain bus",
         "drained bus",
+        "consumer ended",
         "close loop",
         "close bus",
     ]
@@ -108,7 +118,7 @@ def test_a_second_signal_makes_it_hard(start):
     until(process, "drain loop")
     os.kill(process.pid, signal.SIGTERM)
     out, _ = process.communicate(timeout=10)
-    assert out.split("\n")[:-1] == ["close loop", "close bus"]
+    assert out.split("\n")[:-1] == ["consumer ended", "close loop", "close bus"]
     assert process.returncode == 0
 
 
@@ -117,7 +127,7 @@ def test_the_deadline_makes_it_hard(start):
     until(process, "ready")
     os.kill(process.pid, signal.SIGTERM)
     out, error = process.communicate(timeout=10)
-    assert out.split("\n")[:-1] == ["drain loop", "close loop", "close bus"]
+    assert out.split("\n")[:-1] == ["drain loop", "consumer ended", "close loop", "close bus"]
     assert "service.drain_cut_short" in error
     assert process.returncode == 0
 
@@ -138,3 +148,12 @@ def test_a_part_that_cannot_start_stops_those_before_it(start):
     assert "close loop\nclose bus" in out
     assert "port taken" in error
     assert process.returncode == 1
+
+
+def test_a_stop_during_the_start_ends_the_start(start):
+    process = start(0, 60, "slow")
+    until(process, "opening")
+    os.kill(process.pid, signal.SIGTERM)
+    out, _ = process.communicate(timeout=10)
+    assert out.rstrip().endswith("close loop\nclose bus")
+    assert process.returncode == 0

@@ -78,3 +78,14 @@ async def test_nothing_starts_after_stop():
     await tasks.stop()
     with pytest.raises(RuntimeError, match="'late'"):
         tasks.spawn("late", forever())
+
+
+async def test_while_draining_a_task_may_return_but_not_raise():
+    tasks = Tasks()
+    tasks.drain()
+    await tasks.spawn("loop", returns())
+    await asyncio.sleep(0)
+    assert tasks.fault is None
+    tasks.spawn("consumer", raises())
+    assert isinstance((await asyncio.wait_for(tasks.wait_fault(), 1)).__cause__, ValueError)
+    await tasks.stop()

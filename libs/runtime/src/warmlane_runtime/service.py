@@ -5,6 +5,8 @@
 
 A second signal, or the end of `soft_stop_s`, turns the soft stop into a hard one. Parts that are added later depend on
 those added before, so stopping goes backwards: a claim loop drains while the broker connection under it still works.
+Background tasks use parts, so they end after the drain and before the parts close. A stop during the start ends the
+start: nothing was taken in hand yet.
 """
 
 import asyncio
@@ -15,7 +17,7 @@ from typing import Any
 
 import structlog
 
-from warmlane_runtime.lifecycle import Part
+from warmlane_runtime.lifecycle import Part, Phase
 from warmlane_runtime.tasks import Tasks
 
 log = structlog.get_logger(__name__)
@@ -75,17 +77,29 @@ class Service:
         return 1 if self._failure else 0
 
     async def _start(self) -> None:
+        """Start the parts, unless a stop comes first; whatever a part waits for (a broker, a model) is given up then."""
+        starting = asyncio.create_task(self._start_parts(), name="service:start")
+        stopped = asyncio.create_task(self._soft.wait(), name="service:stop")
+        try:
+            await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if starting.done():
+                await starting
+                log.info("service.started", parts=[type(part).__name__ for part in self._parts])
+        finally:
+            starting.cancel()
+            stopped.cancel()
+            await asyncio.gather(starting, stopped, return_exceptions=True)
+
+    async def _start_parts(self) -> None:
         for part in self._parts:
-            if self._soft.is_set():
-                return
             await part.start()
-        log.info("service.started", parts=[type(part).__name__ for part in self._parts])
 
     async def _drain(self) -> None:
         """Let every part finish its work, until the time is over or somebody is impatient."""
         if self._hard.is_set():
             return
         log.info("service.draining", soft_stop_s=self._soft_stop_s)
+        self.tasks.drain()
         drain = asyncio.create_task(self._drain_parts(), name="service:drain")
         impatient = asyncio.create_task(self._hard.wait(), name="service:hard")
         await asyncio.wait({drain, impatient}, timeout=self._soft_stop_s, return_when=asyncio.FIRST_COMPLETED)
@@ -97,19 +111,25 @@ class Service:
 
     async def _drain_parts(self) -> None:
         for part in reversed(self._parts):
+            if part.phase is not Phase.RUNNING:
+                continue
             try:
                 await part.drain()
             except Exception:
                 log.exception("service.drain_failed", part=type(part).__name__)
 
     async def _close(self) -> None:
+        try:
+            async with asyncio.timeout(CLOSE_S):
+                await self.tasks.stop()
+        except TimeoutError:
+            log.error("service.tasks_hang", tasks=self.tasks.names)  # noqa: TRY400 - the traceback is only ours
         for part in reversed(self._parts):
             try:
                 async with asyncio.timeout(CLOSE_S):
                     await part.stop(soft_s=0)
             except Exception:
                 log.exception("service.close_failed", part=type(part).__name__)
-        await self.tasks.stop()
 
     async def _watch_tasks(self) -> None:
         fault = await self.tasks.wait_fault()

@@ -27,6 +27,7 @@ class Tasks:
         self._fault: TaskFaultError | None = None
         self._faulted = asyncio.Event()
         self._stopping = False
+        self._draining = False
 
     @property
     def names(self) -> list[str]:
@@ -55,6 +56,10 @@ class Tasks:
         task.add_done_callback(lambda done: self._ended(done, forever=forever))
         return task
 
+    def drain(self) -> None:
+        """From now on a task may return: it was told to take nothing new. An exception is still a fault."""
+        self._draining = True
+
     async def stop(self) -> None:
         """Cancel all tasks and return when none runs. Safe to call twice."""
         self._stopping = True
@@ -69,7 +74,7 @@ class Tasks:
         if task.cancelled():
             return
         error = task.exception()
-        if self._stopping or (error is None and not forever):
+        if self._stopping or (error is None and (self._draining or not forever)):
             return
         fault = TaskFaultError(f"task {task.get_name()!r} {'failed' if error else 'ended'}, but should run for ever")
         fault.__cause__ = error
