@@ -144,7 +144,12 @@ class Resident:
         self.cold_start_s = time.monotonic() - started
         COLD_STARTS.labels(self.model.lane).inc()
         COLD_START_SECONDS.labels(self.model.lane).set(self.cold_start_s)
-        log.info("lane.warmed", model=self.model.id, seconds=round(self.cold_start_s, 2), **report.model_dump(exclude={"seconds"}))
+        log.info(
+            "lane.warmed",
+            model=self.model.id,
+            seconds=round(self.cold_start_s, 2),
+            **report.model_dump(exclude={"seconds"}),
+        )
         self._move(Step.LOADED)
         return True
 
