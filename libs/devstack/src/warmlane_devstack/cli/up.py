@@ -66,8 +66,8 @@ def behind(wanted: StackOptions) -> Exit:
     if running is None or url is None:
         message = f"the stack ended right after it was ready; see {wanted.data / 'logs'}"
         raise CommandFailed(message)
-    welcome(console, url=url, api_key=running.text("api_key") or "", data=wanted.data, seconds=seconds)
-    console.print("  stop it   make down", highlight=False)
+    api_key = running.text("api_key") or ""
+    welcome(console, url=url, api_key=api_key, data=wanted.data, seconds=seconds, stop="make down")
     return Exit.DONE
 
 
@@ -90,17 +90,19 @@ def reporting(wanted: StackOptions, fd: int) -> Exit:
 def greet(console: Console, ready: Ready) -> None:
     facts = ready.plan.facts
     data = ready.plan.data
-    welcome(console, url=ready.plan.url, api_key=facts["api_key"] or "", data=data, seconds=ready.seconds)
-    console.print("  stop it   Ctrl-C", highlight=False)
+    api_key = facts["api_key"] or ""
+    welcome(console, url=ready.plan.url, api_key=api_key, data=data, seconds=ready.seconds, stop="Ctrl-C")
 
 
-def welcome(console: Console, *, url: str, api_key: str, data: Path, seconds: float) -> None:
+def welcome(console: Console, *, url: str, api_key: str, data: Path, seconds: float, stop: str) -> None:
     """Say where it is and how to get in. The key itself only to a person: what is not a terminal may be a log."""
     key = api_key if console.is_terminal else f"in {data / 'run.json'}"
     console.print(f"\n[bold green]Warmlane is ready[/] after {seconds:.1f} s", highlight=False)
-    console.print(f"  API       {url}  (described at {url}/docs)", highlight=False)
-    console.print(f"  sign in   X-API-Key: {key}", highlight=False, soft_wrap=True)
-    console.print(
-        '  try       .venv/bin/warmlane generate --model phr00t --prompt "a paper boat" -o boat.mp4', highlight=False
-    )
-    console.print(f"  logs      {data / 'logs'}", highlight=False, soft_wrap=True)
+    for what, how in (
+        ("API", f"{url}  (described at {url}/docs)"),
+        ("sign in", f"X-API-Key: {key}"),
+        ("try", '.venv/bin/warmlane generate --model phr00t --prompt "a paper boat" -o boat.mp4'),
+        ("logs", str(data / "logs")),
+        ("stop it", stop),
+    ):
+        console.print(f"  {what:<9} {how}", highlight=False, soft_wrap=True)
