@@ -47,3 +47,17 @@ async def test_many_servers_in_one_url(own_nats):
     bus = await NatsBus.connect(f"nats://127.0.0.1:1, {own_nats.url}", name="t", on_fatal=pytest.fail, within_s=5)
     assert bus.connected
     await bus.close()
+
+
+async def test_a_client_that_stopped_reconnecting_is_fatal_not_silent(own_nats, monkeypatch):
+    reasons = []
+    bus = await NatsBus.connect(own_nats.url, name="t", on_fatal=reasons.append)
+
+    async def broken():
+        raise ValueError("an error the library does not expect")
+
+    monkeypatch.setattr(bus.connection.client, "_select_next_server", broken)
+    own_nats.kill()
+    await eventually(lambda: reasons)
+    assert "stopped reconnecting" in reasons[0]
+    await bus.close()

@@ -59,6 +59,17 @@ async def test_what_was_answered_unknown_while_away_is_never_sent_later(own_nats
     assert await stored(lane_bus) == ["wl.v1.lane.anisora.last"]
 
 
+async def test_what_was_not_yet_written_when_the_connection_broke_is_dropped(own_nats, lane_bus):
+    """The library keeps commands it could not write and sends them after the reconnect, buffering off or not."""
+    client = lane_bus.connection.client
+    own_nats.kill()
+    await client._send_command(b"PUB wl.v1.lane.anisora.ghost 0\r\n\r\n")
+    await lost(lane_bus)
+    own_nats.start()
+    assert isinstance(await lane_bus.publish(lane_subject("anisora", "last"), b"", message_id="last"), Stored)
+    assert await stored(lane_bus) == ["wl.v1.lane.anisora.last"]
+
+
 async def test_nothing_acknowledged_is_lost_or_doubled_when_the_broker_is_killed_under_load(own_nats, lane_bus):
     jobs = [f"j{n}" for n in range(300)]
     todo = iter(jobs)

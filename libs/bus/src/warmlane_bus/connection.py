@@ -158,14 +158,22 @@ class Connection:
     async def on_disconnected(self) -> None:
         """Tell everybody who waits, and drop what was not yet written: it must not be sent by the reconnect."""
         self._up.clear()
+        if (reconnecting := asyncio.current_task()) is not None:
+            reconnecting.add_done_callback(self._reconnect_ended)
         self.client._pending.clear()  # noqa: SLF001 - the library keeps these even with buffering off
         self.client._pending_data_size = 0  # noqa: SLF001
         self._lose_all()
         if not self._closing:
             log.warning("bus.disconnected", client=self.name)
 
+    def _reconnect_ended(self, task: "asyncio.Task[object]") -> None:
+        """The library reconnects in a task that an error it does not expect ends, leaving it disconnected for ever."""
+        if not self._closing and not task.cancelled() and task.exception() is not None:
+            self._on_fatal(f"the broker client stopped reconnecting: {task.exception()!r}")
+
     async def on_reconnected(self) -> None:
         """Let those who wait for a connection go on."""
+        self.last_error = ""
         self._up.set()
         log.info("bus.reconnected", client=self.name)
 
@@ -176,12 +184,15 @@ class Connection:
 
     async def on_error(self, error: Exception) -> None:
         """Keep the reason; a refused subject is fatal, since callers only ever see it as a timeout."""
-        self.last_error = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        if not self.last_error or not isinstance(error, OSError):
+            # What the server said explains more than the broken socket that follows it.
+            self.last_error = reason
         if "permissions violation" in str(error).lower():
-            log.error("bus.permission_denied", client=self.name, reason=self.last_error)
-            self._on_fatal(f"the broker refuses a subject: {self.last_error}; fix this user's permissions")
+            log.error("bus.permission_denied", client=self.name, reason=reason)
+            self._on_fatal(f"the broker refuses a subject: {reason}; fix this user's permissions")
         else:
-            log.debug("bus.client_error", client=self.name, reason=self.last_error)
+            log.debug("bus.client_error", client=self.name, reason=reason)
 
 
 def _size(headers: dict[str, str] | None) -> int:
