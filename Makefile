@@ -10,6 +10,7 @@ SOURCES := $(wildcard libs/*/src services/*/src)
 empty :=
 SOURCE_PATH := $(subst $(empty) $(empty),:,$(SOURCES))
 ARGS ?=
+ONLY ?= submit dispatch
 
 .PHONY: help
 help: ## This list
@@ -65,8 +66,8 @@ verify: setup ## The committed specifications equal the regenerated ones
 	$(MAIN)/python -m warmlane_contracts.export verify .
 
 .PHONY: bench
-bench: setup ## Benchmarks; each writes bench/results/<name>.json
-	$(MAIN)/python bench/run.py $(ARGS)
+bench: setup ## Benchmarks, or one (ONLY=submit); each writes bench/results/<name>.json
+	@for name in $(ONLY); do $(MAIN)/python bench/$$name.py $(ARGS) || exit 1; done
 
 .PHONY: lock
 lock: ## Resolve every dependency anew into requirements.lock

@@ -12,6 +12,7 @@ import asyncpg
 import psutil
 import pytest
 from warmlane_devstack.exits import Exit
+from warmlane_devstack.servers import NatsServer, PostgresServer
 from warmlane_devstack.stack.services import SERVICES
 
 WITHOUT = [part for service in SERVICES for part in ("--without", service.name)]
@@ -87,8 +88,6 @@ async def test_what_was_written_is_there_after_the_server_was_killed(data, event
 
 
 def answers(port):
-    from warmlane_devstack.servers import PostgresServer
-
     return PostgresServer(Path("unused"), port=port).probe()
 
 
@@ -155,3 +154,31 @@ def test_down_without_a_stack_is_no_error(tmp_path):
     nothing = warmlane("down", "--data", tmp_path)
     assert nothing.returncode == 0
     assert "no stack runs" in nothing.stdout
+
+
+def test_external_servers_are_used_and_not_started(tmp_path):
+    with NatsServer(tmp_path / "nats") as nats:
+        data = tmp_path / "data"
+        started = warmlane("up", "--detach", "--data", data, "--external-nats", nats.url, *WITHOUT)
+        assert started.returncode == 0, started.stderr
+        try:
+            assert running(data)["nats_url"] == nats.url
+            assert set(running(data)["processes"]) == {"postgres", "s3"}
+        finally:
+            warmlane("down", "--data", data)
+        assert nats.probe()
+
+
+def test_an_external_s3_needs_its_keys(tmp_path):
+    refused = warmlane("up", "--data", tmp_path, "--external-s3", "http://127.0.0.1:9", *WITHOUT)
+    assert refused.returncode == Exit.BAD_USAGE
+    assert "WARMLANE_S3_ACCESS_KEY and WARMLANE_S3_SECRET_KEY" in refused.stderr
+
+
+def test_the_real_engine_without_models_says_what_is_missing(tmp_path):
+    models = tmp_path / "models"
+    refused = warmlane("up", "--data", tmp_path / "data", "--engine", "real", "--models-root", models)
+    assert refused.returncode == Exit.NOT_FOUND
+    assert refused.stderr.count("\n") == 1
+    assert str(models / "anisora") in refused.stderr
+    assert str(models / "phr00t") in refused.stderr
