@@ -65,7 +65,7 @@ class Planner:
             Reads.NATS: {"WARMLANE_NATS_URL": self._nats()},
             Reads.POSTGRES: {"WARMLANE_POSTGRES_DSN": self._postgres()},
             Reads.OBJECTS: self._objects(),
-            Reads.MODELS: {"MODELS_ROOT": str(self._models_root), "WARMLANE_ENGINE": options.engine},
+            Reads.MODELS: {"MODELS_ROOT": str(self._models_root)},
             Reads.API_KEYS: {
                 "WARMLANE_BOOTSTRAP_API_KEY": data.secret("api_key"),
                 "WARMLANE_ADMIN_KEY": data.secret("admin_key"),
@@ -199,7 +199,7 @@ class Planner:
     def _launch(self, spec: ServiceSpec | StepSpec, arguments: tuple[str, ...], own: dict[str, str]) -> Launch:
         main = spec.environment is Environment.MAIN
         python = self._workspace.main_python if main else self._workspace.lane_python
-        env = {"PYTHONUNBUFFERED": "1", "WARMLANE_LOG_FORMAT": "json", **own}
+        env = {"PYTHONUNBUFFERED": "1", "WARMLANE_LOG_FORMAT": "json", "WARMLANE_ENGINE": self._options.engine, **own}
         for reads in sorted(spec.reads):
             env |= self._access[reads]
         return Launch(argv=(python, "-m", spec.module, *arguments), env=env, cwd=self._data.path)
