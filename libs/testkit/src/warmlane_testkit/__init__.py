@@ -2,7 +2,7 @@
 
 | module | noun |
 |---|---|
-| `fake_bus`, `fake_stream`, `fake_bucket` | the broker in memory, with the semantics that matter |
+| `fake_bus`, `fake_stream`, `fake_pull`, `fake_bucket` | the broker in memory, with the semantics that matter |
 | `fake_objects` | the object store in memory |
 | `conformance` | the suites that fakes and real servers both have to pass |
 | `fixtures` | a pytest plugin: real servers, started once per session |
