@@ -14,7 +14,6 @@ import contextlib
 import errno
 import fcntl
 import json
-import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,9 +21,9 @@ from pathlib import Path
 from warmlane_devstack.exits import CommandFailed, Exit
 from warmlane_devstack.servers.ports import free_ports, is_free
 from warmlane_devstack.servers.process import write_private
+from warmlane_devstack.stack.secrets import SECRETS
 
 MIN_FREE_BYTES = 512 * 1024 * 1024
-SECRETS = ("api_key", "admin_key", "nats_password", "postgres_password", "s3_access_key", "s3_secret_key")
 
 
 class DataDir:
@@ -96,7 +95,7 @@ class DataDir:
         except (ValueError, AttributeError, TypeError):
             message = f"{path} is not readable as state of a stack; restore it, or start anew with another --data"
             raise CommandFailed(message, Exit.CORRUPT) from None
-        self._state = {"secrets": {name: kept.get(name) or new_secret(name) for name in SECRETS}}
+        self._state = {"secrets": {name: kept.get(name) or make() for name, make in SECRETS.items()}}
         self._save()
 
     def _save(self) -> None:
@@ -113,12 +112,6 @@ class DataDir:
         free = shutil.disk_usage(self.path).free
         if free < MIN_FREE_BYTES:
             raise CommandFailed(no_space(self.path, free), Exit.NO_SPACE)
-
-
-def new_secret(name: str) -> str:
-    """A secret that says what it is, so that one found in the wrong place can be traced and revoked."""
-    prefix = {"api_key": "wl_", "admin_key": "wla_"}.get(name, "")
-    return prefix + secrets.token_hex(20)
 
 
 def no_space(path: Path, free: int) -> str:
