@@ -2,6 +2,7 @@
 
 import pytest
 from warmlane_bus import BusUnavailable, NatsBus, Unknown, apply_topology
+from warmlane_bus.connection import _split_login
 from warmlane_contracts.topology import TOPOLOGY
 from warmlane_devstack.servers import NatsServer
 from warmlane_testkit.waiting import eventually
@@ -41,6 +42,34 @@ authorization { users: [
         assert "fix this user's permissions" in reasons[0]
         await bus.close()
         await admin.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "servers", "login"),
+    [
+        ("nats://h:1", ["nats://h:1"], {}),
+        ("h:1", ["nats://h:1"], {}),
+        ("nats://u:p%40ss@h:1", ["nats://h:1"], {"user": "u", "password": "p@ss"}),
+        ("nats://tok@h:1", ["nats://h:1"], {"token": "tok"}),
+        (
+            "nats://u:p@a:1, nats://u:p@b:2,c:3",
+            ["nats://a:1", "nats://b:2", "nats://c:3"],
+            {"user": "u", "password": "p"},
+        ),
+        ("tls://u:p@[::1]:4222", ["tls://[::1]:4222"], {"user": "u", "password": "p"}),
+    ],
+)
+def test_credentials_count_for_every_server(url, servers, login):
+    assert _split_login(url) == (servers, login)
+
+
+async def test_a_node_that_was_only_heard_of_is_used_when_ours_dies(nats_cluster):
+    first = nats_cluster.servers[0]
+    bus = await NatsBus.connect(first.url, name="t", on_fatal=pytest.fail)
+    first.kill()
+    await eventually(lambda: bus.connected and bus.connection.client.connected_url.port != first.port)
+    assert bus.connection.last_error == ""
+    await bus.close()
 
 
 async def test_many_servers_in_one_url(own_nats):

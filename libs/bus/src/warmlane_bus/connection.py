@@ -14,6 +14,8 @@ message sent by a reconnect minutes later.
 import asyncio
 from collections.abc import Awaitable, Callable
 from itertools import count
+from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import structlog
 from nats.aio.client import Client
@@ -195,6 +197,22 @@ class Connection:
             log.debug("bus.client_error", client=self.name, reason=reason)
 
 
+def _split_login(url: str) -> tuple[list[str], dict[str, Any]]:
+    """Return the servers without credentials, and the credentials (of the first that has some) as options.
+
+    Inside a URL they are used for that server only: nodes of a cluster that the client learns of while connected would
+    refuse it when it needs them, at the moment its own node dies.
+    """
+    parts = [urlsplit(one.strip() if "://" in one else f"nats://{one.strip()}") for one in url.split(",")]
+    servers = [part._replace(netloc=part.netloc.rpartition("@")[2]).geturl() for part in parts]
+    owner = next((part for part in parts if part.username is not None), None)
+    if owner is None or owner.username is None:
+        return servers, {}
+    if owner.password is None:
+        return servers, {"token": unquote(owner.username)}
+    return servers, {"user": unquote(owner.username), "password": unquote(owner.password)}
+
+
 def _size(headers: dict[str, str] | None) -> int:
     """Return how many bytes headers take on the wire: a version line, `name: value` lines and an empty one."""
     return 14 + sum(len(name) + len(value.encode()) + 4 for name, value in headers.items()) if headers else 0
@@ -202,12 +220,14 @@ def _size(headers: dict[str, str] | None) -> int:
 
 async def open_connection(url: str, *, name: str, on_fatal: OnFatal, within_s: float = 30.0) -> Connection:
     """Connect to one of the servers in `url` (divided by commas); raise `BusUnavailable` when none answers in time."""
+    servers, login = _split_login(url)
     client = Client()
     connection = Connection(client, name=name, on_fatal=on_fatal)
     try:
         async with asyncio.timeout(within_s):
             await client.connect(
-                [server.strip() for server in url.split(",")],
+                servers,
+                **login,
                 name=name,
                 error_cb=connection.on_error,
                 disconnected_cb=connection.on_disconnected,
