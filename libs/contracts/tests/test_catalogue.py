@@ -115,6 +115,7 @@ def test_a_value_of_the_wrong_kind_is_refused(model: Model, parameter: Parameter
         ({"prompt": 7}, "prompt"),
         ({"prompt": "x" * 2001}, "prompt"),
         ({"prompt": "a\x00b"}, "prompt"),
+        ({"prompt": "a\ud800b"}, "prompt"),
         ({"colour": "red"}, "colour"),
         ({"width": 100}, "width"),
         ({"num_frames": 10}, "num_frames"),
