@@ -6,7 +6,7 @@ from warmlane_devstack.cli.connection import add_connection, connect
 from warmlane_devstack.cli.table import print_table
 from warmlane_devstack.exits import Exit
 
-COLUMNS = ("lane_key", "availability", "warm", "mode", "model", "worker", "current_task", "fallback_reason")
+COLUMNS = ("lane", "availability", "warm", "waiting", "service_s")
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -18,5 +18,5 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> Exit:
     with connect(options) as gateway:
         answer = gateway.get("/lanes")
-    print_table(answer, answer.get("lanes", []), COLUMNS, as_json=options.json)
+    print_table(answer, answer["lanes"], COLUMNS, as_json=options.json)
     return Exit.DONE

@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> Exit:
 def list_tasks(gateway: Gateway, options: argparse.Namespace) -> None:
     filters = {"status": options.status} if options.status else {}
     page = gateway.get("/tasks", limit=options.limit, **filters)
-    print_table(page, page.get("tasks", page.get("items", [])), COLUMNS, as_json=options.json)
+    print_table(page, page["items"], COLUMNS, as_json=options.json)
 
 
 def show(gateway: Gateway, options: argparse.Namespace) -> None:
