@@ -4,14 +4,15 @@ Modelled on CloudEvents: who says what, when, about which subject, and which tra
 names the shape of `data` and its version; a reader that does not know a type says so instead of guessing.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, SerializeAsAny, ValidationError
 
+from warmlane_contracts.ids import new_ulid
 from warmlane_contracts.messages import MESSAGES, Message
 
-D = TypeVar("D", bound=Message, covariant=True)
+D = TypeVar("D", bound=Message)
 
 
 class Envelope(BaseModel, Generic[D]):
@@ -27,7 +28,7 @@ class Envelope(BaseModel, Generic[D]):
     traceparent: str = ""
     correlation_id: str = ""
     causation_id: str | None = None
-    data: D
+    data: SerializeAsAny[D]
 
 
 class UnknownMessageError(ValueError):
@@ -38,7 +39,31 @@ class _Header(BaseModel):
     type: str
 
 
-def encode(envelope: Envelope[Message]) -> bytes:
+def seal(
+    message: D,
+    *,
+    source: str,
+    subject: str,
+    traceparent: str = "",
+    correlation_id: str = "",
+    causation_id: str | None = None,
+    at: datetime | None = None,
+) -> Envelope[D]:
+    """Return the message in a new envelope with an id of its own, dated `at` (now, unless given)."""
+    return Envelope(
+        id=new_ulid(),
+        type=message.TYPE,
+        source=source,
+        time=at or datetime.now(UTC),
+        subject=subject,
+        traceparent=traceparent,
+        correlation_id=correlation_id,
+        causation_id=causation_id,
+        data=message,
+    )
+
+
+def encode(envelope: Envelope[D]) -> bytes:
     """Return the envelope as JSON, UTF-8. Equal envelopes give equal bytes."""
     return envelope.model_dump_json(exclude_none=True).encode()
 

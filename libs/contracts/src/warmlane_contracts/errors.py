@@ -72,9 +72,7 @@ class WarmlaneError(Exception):
     `detail` says what happened, `user_action` what to do about it; neither ever holds a secret or a stack.
     """
 
-    def __init__(
-        self, code: ErrorCode, detail: str, user_action: str, errors: tuple[FieldError, ...] = ()
-    ) -> None:
+    def __init__(self, code: ErrorCode, detail: str, user_action: str, errors: tuple[FieldError, ...] = ()) -> None:
         """Keep the four parts; the message people see in a log is `code: detail`."""
         super().__init__(f"{code}: {detail}")
         self.code = code

@@ -174,7 +174,9 @@ TOPOLOGY = Topology(
     ),
     consumers=(
         *(
-            Consumer(LANE_STREAM, lane, f"wl.v1.lane.{lane}.*", f"Hands jobs to the {lane} lane, one at a time per slot.")
+            Consumer(
+                LANE_STREAM, lane, f"wl.v1.lane.{lane}.*", f"Hands jobs to the {lane} lane, one at a time per slot."
+            )
             for lane in LANES
         ),
         Consumer(

@@ -88,9 +88,7 @@ def record_state(task: TaskState, record: StateRecord, seq: int, at: datetime) -
             return replace(_queued_again(task), worker=None)
         case Done():
             return _done(task, record, at)
-        case Failed():
-            return _failed(task, record.code, record.message, at)
-        case Rejected():
+        case Failed() | Rejected():
             return _failed(task, record.code, record.message, at)
         case Expired():
             return _failed(task, ErrorCode.QUEUE_OVERLOADED, record.reason, at)

@@ -5,6 +5,7 @@ One JSON file (`catalogue.json`) drives the gateway's validation, the lanes' run
 value against one parameter.
 """
 
+from warmlane_contracts.catalogue.anchors import anchor_frame
 from warmlane_contracts.catalogue.entries import (
     Catalogue,
     ImageSlot,
@@ -30,6 +31,7 @@ __all__ = [
     "RequestedImage",
     "ResolvedRequest",
     "ValidationFailedError",
+    "anchor_frame",
     "load_catalogue",
     "resolve",
 ]

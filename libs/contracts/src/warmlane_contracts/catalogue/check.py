@@ -29,6 +29,8 @@ def _text(parameter: Parameter, field: str, value: Any) -> str | FieldError:  # 
         return FieldError(field, f"has {len(value)} characters", {"max_length": parameter.max_length})
     if "\x00" in value:
         return FieldError(field, "must not hold a NUL character")
+    if any("\ud800" <= letter <= "\udfff" for letter in value):
+        return FieldError(field, "must not hold half a surrogate pair")
     return value
 
 

@@ -133,9 +133,7 @@ def _parameters(model: Model, mode: Mode, body: Mapping[str, Any], errors: list[
     return values
 
 
-def _take(
-    parameter: Parameter, field: str, value: object, values: dict[str, Any], errors: list[FieldError]
-) -> None:
+def _take(parameter: Parameter, field: str, value: object, values: dict[str, Any], errors: list[FieldError]) -> None:
     checked = check(parameter, field, value)
     if isinstance(checked, FieldError):
         errors.append(checked)
@@ -148,7 +146,7 @@ def _images(mode: Mode, body: Mapping[str, Any], errors: list[FieldError]) -> li
     for slot in mode.images:
         value = body.get(slot.field)
         if not value:
-            errors.append(FieldError(slot.field, f"{mode.id} needs an image here: a data URI or an asset id"))
+            errors.append(FieldError(slot.field, f"is needed by {mode.id}: give a data URI or an asset id"))
         elif slot.many:
             images.extend(_placed(slot, value, errors))
         elif isinstance(value, str):
@@ -189,7 +187,7 @@ def _refuse_unknown(model: Model, mode: Mode, body: Mapping[str, Any], errors: l
             of_mode |= {parameter.name, *parameter.aliases}
     known = sorted(_ROUTING_FIELDS | of_mode)
     errors.extend(
-        FieldError(field, f"is not a field of {model.id} {mode.id}", known)
+        FieldError(field, f"is not a field of {model.id} {mode.id}, which takes {', '.join(known)}")
         for field, value in body.items()
         if field not in known and not (value is None and field in _every_field(model))
     )
@@ -208,5 +206,5 @@ def _refuse_too_many_pixels(model: Model, values: dict[str, Any], errors: list[F
 
 def _action(error: FieldError) -> str:
     if error.allowed is None:
-        return f"Correct {error.field} ({error.message})"
-    return f"Set {error.field} to what is allowed ({error.allowed})"
+        return f"Mend {error.field}: it {error.message}"
+    return f"Set {error.field} to an allowed value: {error.allowed}"

@@ -1,0 +1,1 @@
+"""The stack on one machine: embedded servers, the supervisor, the `warmlane` command."""

@@ -1,0 +1,55 @@
+"""`warmlane tasks`: list, show, watch, cancel."""
+
+import argparse
+import json
+from typing import Any
+
+from warmlane_devstack.cli.connection import add_connection, connect
+from warmlane_devstack.cli.follow import check_done, watch
+from warmlane_devstack.cli.gateway import Gateway
+from warmlane_devstack.cli.table import print_fields, print_table
+from warmlane_devstack.exits import Exit
+
+COLUMNS = ("task_id", "status", "progress", "model", "mode", "created_at", "error")
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(act="list", limit=20, status=None)
+    acts = parser.add_subparsers(dest="act", metavar="ACTION")
+    listing = acts.add_parser("list", help="the newest tasks")
+    listing.add_argument("--limit", type=int, default=20)
+    listing.add_argument("--status", choices=("pending", "processing", "done", "failed", "cancelled"))
+    for name, text in (("show", "all of one task"), ("watch", "follow one task"), ("cancel", "stop one task")):
+        one = acts.add_parser(name, help=text)
+        one.add_argument("id", metavar="ID")
+        add_connection(one, nested=True)
+    add_connection(listing, nested=True)
+    add_connection(parser)
+
+
+def run(options: argparse.Namespace) -> Exit:
+    acts = {"list": list_tasks, "show": show, "watch": watch_task, "cancel": cancel}
+    with connect(options) as gateway:
+        acts[options.act or "list"](gateway, options)
+    return Exit.DONE
+
+
+def list_tasks(gateway: Gateway, options: argparse.Namespace) -> None:
+    filters = {"status": options.status} if options.status else {}
+    page = gateway.get("/tasks", limit=options.limit, **filters)
+    print_table(page, page["items"], COLUMNS, as_json=options.json)
+
+
+def show(gateway: Gateway, options: argparse.Namespace) -> None:
+    print_fields(gateway.get(f"/status/{options.id}"), as_json=options.json)
+
+
+def watch_task(gateway: Gateway, options: argparse.Namespace) -> None:
+    status = watch(gateway, options.id, title=options.id, quiet=options.json)
+    check_done(status)
+    print_fields(status, as_json=options.json)
+
+
+def cancel(gateway: Gateway, options: argparse.Namespace) -> None:
+    answer: dict[str, Any] = gateway.post(f"/tasks/{options.id}/cancel").json()
+    print(json.dumps(answer) if options.json else f"{options.id}: {answer.get('status', 'cancel asked')}")

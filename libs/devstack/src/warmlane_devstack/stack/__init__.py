@@ -1,0 +1,1 @@
+"""Everything on one machine: which processes make the stack, and the supervisor that keeps them running."""

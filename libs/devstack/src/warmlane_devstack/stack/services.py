@@ -1,0 +1,101 @@
+"""The table of services: one row each. A new service is a new row."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Reads(StrEnum):
+    """What a service is given access to; it gets the addresses and secrets of nothing else."""
+
+    NATS = "nats"
+    POSTGRES = "postgres"
+    OBJECTS = "s3"
+    MODELS = "models"
+    API_KEYS = "api-keys"
+
+
+class Environment(StrEnum):
+    """Which of the two virtual environments it runs in."""
+
+    MAIN = "main"
+    LANE = "lane"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceSpec:
+    """`python -m <module>`, answering /readyz on its own loopback port, started once `needs` are ready."""
+
+    name: str
+    module: str
+    environment: Environment
+    reads: frozenset[Reads]
+    needs: tuple[str, ...]
+    # How long a soft stop may take, in seconds.
+    stop_within_s: float = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepSpec:
+    """`python -m <module> <arguments>`, run to its end before those that need it start."""
+
+    name: str
+    module: str
+    arguments: tuple[str, ...]
+    environment: Environment
+    reads: frozenset[Reads]
+    needs: tuple[str, ...] = ()
+
+
+TOPOLOGY = StepSpec(
+    name="topology",
+    module="warmlane_bus",
+    arguments=("apply",),
+    environment=Environment.MAIN,
+    reads=frozenset({Reads.NATS}),
+    needs=("nats",),
+)
+MIGRATIONS = StepSpec(
+    name="migrations",
+    module="warmlane_gateway",
+    arguments=("migrate",),
+    environment=Environment.MAIN,
+    reads=frozenset({Reads.POSTGRES}),
+    needs=("postgres",),
+)
+TINY_MODELS = StepSpec(
+    name="tiny-models",
+    module="warmlane_engines.tiny",
+    arguments=("--models-root", "{models_root}"),
+    environment=Environment.LANE,
+    reads=frozenset(),
+)
+
+LANE_READS = frozenset({Reads.NATS, Reads.OBJECTS, Reads.MODELS})
+# Object storage is needed for the first job only, so a lane starts, and imports torch, without waiting for it.
+LANE_NEEDS = ("topology", "tiny-models")
+
+SERVICES = (
+    ServiceSpec(
+        name="gateway",
+        module="warmlane_gateway",
+        environment=Environment.MAIN,
+        reads=frozenset({Reads.NATS, Reads.POSTGRES, Reads.OBJECTS, Reads.API_KEYS}),
+        needs=("topology", "migrations", "s3"),
+    ),
+    ServiceSpec(
+        name="lane-anisora",
+        module="warmlane_lane_anisora",
+        environment=Environment.LANE,
+        reads=LANE_READS,
+        needs=LANE_NEEDS,
+    ),
+    ServiceSpec(
+        name="lane-phr00t",
+        module="warmlane_lane_phr00t",
+        environment=Environment.LANE,
+        reads=LANE_READS,
+        needs=LANE_NEEDS,
+    ),
+)
+# One model folder per lane, under MODELS_ROOT.
+MODEL_FOLDERS = {"lane-anisora": "anisora", "lane-phr00t": "phr00t"}

@@ -1,0 +1,1 @@
+"""Object storage (`objects`) and PostgreSQL (`postgres`, `migrations`). A service installs the extra it needs."""

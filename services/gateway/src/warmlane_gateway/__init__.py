@@ -1,0 +1,1 @@
+"""The gateway. See the README for the way a request takes through it."""

@@ -1,0 +1,270 @@
+"""Tasks in PostgreSQL.
+
+Accepting is one statement for any number of tasks: task rows and outbox rows in the same implicit transaction, one
+round trip, one commit.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from warmlane_contracts.messages import InputRef, ResultRef, Stage, Timings
+from warmlane_jobs.task import TaskState, TaskStatus
+from warmlane_storage.postgres import Connection, Postgres, Row
+
+from warmlane_gateway.domain.task import NewTask, Task
+
+_ACCEPT = """
+with accepted as (
+    insert into tasks (task_id, owner, type, model, mode, lane, job_id, prompt, params, inputs, output_format, seed,
+                       correlation_id, traceparent)
+    select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+                         $9::jsonb[], $10::jsonb[], $11::text[], $12::bigint[], $13::text[], $14::text[])
+)
+insert into outbox (message_id, subject, payload)
+select * from unnest($7::text[], $15::text[], $16::bytea[])
+"""
+
+_UPDATE = """
+update tasks set status = $2, progress = $3, stage = $4, step = $5, steps = $6, attempt = $7, worker = $8,
+    claim_seq = $9, state_seq = $10, event_seq = $11, live_preview_key = $12, result = $13, timings = $14,
+    error_code = $15, error_message = $16, started_at = $17, finished_at = $18,
+    change_seq = case when $19 then nextval('task_changes') else change_seq end
+where task_id = $1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFilter:
+    """Which tasks a list shows, and where the page begins: older than task `before`."""
+
+    owner: str
+    statuses: tuple[str, ...] = ()
+    model: str | None = None
+    mode: str | None = None
+    type: str | None = None
+    lane: str | None = None
+    text: str | None = None
+    code: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    before: str | None = None
+    limit: int = 20
+
+
+class Tasks:
+    """Reads and writes tasks."""
+
+    def __init__(self, postgres: Postgres) -> None:
+        self._postgres = postgres
+
+    async def accept(self, tasks: Sequence[NewTask]) -> None:
+        """Make tasks and their messages durable, all or none."""
+        async with self._postgres.connection() as connection:
+            await connection.execute(_ACCEPT, *_columns(tasks))
+
+    async def accept_once(self, task: NewTask, key: str, body_hash: bytes) -> tuple[str, bytes]:
+        """Accept a task under an idempotency key; return the id and body hash the key stands for, now or before."""
+        async with self._postgres.transaction() as connection:
+            made = await connection.fetchrow(
+                "insert into idempotency (owner, key, body_hash, task_id) values ($1, $2, $3, $4)"
+                " on conflict do nothing returning task_id, body_hash",
+                task.owner,
+                key,
+                body_hash,
+                task.job.task_id,
+            )
+            if made is None:
+                made = await _known(connection, task.owner, key)
+            else:
+                await connection.execute(_ACCEPT, *_columns([task]))
+            return made["task_id"], bytes(made["body_hash"])
+
+    async def known_key(self, owner: str, key: str) -> tuple[str, bytes] | None:
+        """Return the task and body hash an idempotency key already stands for."""
+        async with self._postgres.connection() as connection:
+            row = await _known(connection, owner, key)
+            return (row["task_id"], bytes(row["body_hash"])) if row else None
+
+    async def get(self, task_id: str, owner: str) -> Task | None:
+        """Return an owner's task."""
+        async with self._postgres.connection() as connection:
+            row = await connection.fetchrow("select * from tasks where task_id = $1 and owner = $2", task_id, owner)
+            return _task(row) if row else None
+
+    async def list(self, wanted: TaskFilter) -> "list[Task]":
+        """Return a page, newest first."""
+        conditions, values = _conditions(wanted)
+        query = f"select * from tasks where {' and '.join(conditions)} order by task_id desc limit {wanted.limit:d}"  # noqa: S608 - conditions are ours, values are parameters
+        async with self._postgres.connection() as connection:
+            return [_task(row) for row in await connection.fetch(query, *values)]
+
+    async def waiting_before(self, task: Task) -> int:
+        """Return how many tasks wait for the same lane and came before."""
+        async with self._postgres.connection() as connection:
+            return int(
+                await connection.fetchval(
+                    "select count(*) from tasks where lane = $1 and status = 'pending' and task_id < $2",
+                    task.lane,
+                    task.task_id,
+                )
+            )
+
+    async def waiting_by_lane(self) -> dict[str, int]:
+        """Return how many tasks wait for each lane."""
+        async with self._postgres.connection() as connection:
+            rows = await connection.fetch("select lane, count(*) from tasks where status = 'pending' group by lane")
+            return {row["lane"]: row["count"] for row in rows}
+
+    async def delete(self, task_id: str, owner: str) -> bool:
+        """Remove an owner's finished task and put its objects into the trash; False when there is none."""
+        async with self._postgres.transaction() as connection:
+            row = await connection.fetchrow(
+                "delete from tasks where task_id = $1 and owner = $2 and status = 'done' returning *", task_id, owner
+            )
+            if row is None:
+                return False
+            await connection.execute(
+                "insert into trash (key) select unnest($1::text[]) on conflict do nothing", _task(row).stored_keys
+            )
+            return True
+
+    async def states_for_update(self, connection: Connection, task_ids: Sequence[str]) -> dict[str, TaskState]:
+        """Return and lock the projections of tasks, always in the same order so that two projectors cannot deadlock."""
+        rows = await connection.fetch(
+            "select * from tasks where task_id = any($1) order by task_id for update", sorted(task_ids)
+        )
+        return {row["task_id"]: _state(row) for row in rows}
+
+    async def store_states(self, connection: Connection, changed: dict[str, tuple[TaskState, TaskState]]) -> None:
+        """Write projections, and announce those whose visible part changed. `changed`: before and after, by task."""
+        if not changed:
+            return
+        await connection.executemany(
+            _UPDATE,
+            [(task_id, *_values(after), _visible(before, after)) for task_id, (before, after) in changed.items()],
+        )
+        seen = [task_id for task_id, (before, after) in changed.items() if _visible(before, after)]
+        await connection.execute("select pg_notify('task_changes', id) from unnest($1::text[]) id", seen)
+
+
+async def _known(connection: Connection, owner: str, key: str) -> Row | None:
+    return await connection.fetchrow(
+        "select task_id, body_hash from idempotency where owner = $1 and key = $2", owner, key
+    )
+
+
+def _columns(tasks: Sequence[NewTask]) -> list[list[Any]]:
+    jobs = [task.job for task in tasks]
+    return [
+        [job.task_id for job in jobs],
+        [task.owner for task in tasks],
+        [task.type for task in tasks],
+        [job.model for job in jobs],
+        [job.mode for job in jobs],
+        [job.lane for job in jobs],
+        [job.job_id for job in jobs],
+        [job.params.prompt for job in jobs],
+        [job.params.model_dump(exclude_none=True) for job in jobs],
+        [[ref.model_dump() for ref in job.inputs] for job in jobs],
+        [job.output_format for job in jobs],
+        [job.params.seed for job in jobs],
+        [task.correlation_id for task in tasks],
+        [task.traceparent for task in tasks],
+        [task.subject for task in tasks],
+        [task.payload for task in tasks],
+    ]
+
+
+def _conditions(wanted: TaskFilter) -> tuple[list[str], list[Any]]:
+    values: list[Any] = [wanted.owner]
+    conditions = ["owner = $1"]
+    for condition, value in (
+        ("status = any(${})", list(wanted.statuses) or None),
+        ("model = ${}", wanted.model),
+        ("mode = ${}", wanted.mode),
+        ("type = ${}", wanted.type),
+        ("lane = ${}", wanted.lane),
+        ("error_code = ${}", wanted.code),
+        ("created_at >= ${}", wanted.since),
+        ("created_at < ${}", wanted.until),
+        ("task_id < ${}", wanted.before),
+        ("strpos(lower(prompt), lower(${})) > 0", wanted.text),
+    ):
+        if value is not None:
+            values.append(value)
+            conditions.append(condition.format(len(values)))
+    return conditions, values
+
+
+def _task(row: Row) -> Task:
+    return Task(
+        task_id=row["task_id"],
+        owner=row["owner"],
+        type=row["type"],
+        model=row["model"],
+        mode=row["mode"],
+        lane=row["lane"],
+        lane_mode=row["lane_mode"],
+        fallback_reason=row["fallback_reason"],
+        job_id=row["job_id"],
+        params=row["params"],
+        inputs=tuple(InputRef.model_validate(ref) for ref in row["inputs"]),
+        output_format=row["output_format"],
+        seed=row["seed"],
+        correlation_id=row["correlation_id"],
+        traceparent=row["traceparent"],
+        created_at=row["created_at"],
+        change_seq=row["change_seq"],
+        state=_state(row),
+    )
+
+
+def _state(row: Row) -> TaskState:
+    return TaskState(
+        status=TaskStatus(row["status"]),
+        progress=row["progress"],
+        stage=Stage(row["stage"]),
+        step=row["step"],
+        steps=row["steps"],
+        attempt=row["attempt"],
+        worker=row["worker"],
+        claim_seq=row["claim_seq"],
+        state_seq=row["state_seq"],
+        event_seq=row["event_seq"],
+        live_preview_key=row["live_preview_key"],
+        result=ResultRef.model_validate(row["result"]) if row["result"] else None,
+        timings=Timings.model_validate(row["timings"]) if row["timings"] else None,
+        error_code=row["error_code"],
+        error_message=row["error_message"],
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+    )
+
+
+def _values(state: TaskState) -> tuple[Any, ...]:
+    return (
+        state.status.value,
+        state.progress,
+        state.stage.value,
+        state.step,
+        state.steps,
+        state.attempt,
+        state.worker,
+        state.claim_seq,
+        state.state_seq,
+        state.event_seq,
+        state.live_preview_key,
+        state.result.model_dump() if state.result else None,
+        state.timings.model_dump() if state.timings else None,
+        state.error_code,
+        state.error_message,
+        state.started_at,
+        state.finished_at,
+    )
+
+
+def _visible(before: TaskState, after: TaskState) -> bool:
+    """Say whether a client could see the difference; positions in the streams are ours alone."""
+    return _values(before)[:7] + _values(before)[10:] != _values(after)[:7] + _values(after)[10:]

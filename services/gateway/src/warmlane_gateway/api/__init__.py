@@ -1,0 +1,1 @@
+"""HTTP: routes, errors, and what every answer carries."""

@@ -1,0 +1,51 @@
+"""What the service says of itself: models, lanes, health, metrics."""
+
+from typing import Any
+
+from fastapi import APIRouter
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.responses import JSONResponse, Response
+
+from warmlane_gateway.api.views import LanesView, lane_view
+from warmlane_gateway.api.wired import Asker, Parts
+
+router = APIRouter(tags=["service"])
+
+
+@router.get("/models", summary="The catalogue")
+async def models(parts: Parts, _asker: Asker) -> dict[str, Any]:
+    """Return all models: modes, parameters with bounds, defaults and locks, presets. Forms are made from this."""
+    return {"profile": parts.profile, **parts.catalogue.model_dump(mode="json", exclude={"profiles"})}
+
+
+@router.get("/lanes", summary="The lanes")
+async def lanes(parts: Parts, _asker: Asker) -> LanesView:
+    """Return every lane: whether it is warm, how many wait, how long a clip takes."""
+    return LanesView(lanes=[lane_view(parts.lanes, lane) for lane in parts.lanes.names])
+
+
+@router.get("/health", summary="Is the service well?")
+async def health(parts: Parts) -> dict[str, Any]:
+    """Return in a few words what works; public, so it names no host and no version."""
+    report = await parts.checks.report()
+    lanes = {lane: lane_view(parts.lanes, lane).availability for lane in parts.lanes.names}
+    return {"status": "ok" if report.ready else "degraded", "lanes": lanes}
+
+
+@router.get("/livez", include_in_schema=False)
+async def livez() -> Response:
+    """Say that the event loop turns."""
+    return JSONResponse({"live": True})
+
+
+@router.get("/readyz", include_in_schema=False)
+async def readyz(parts: Parts) -> Response:
+    """Say whether the gateway can do its work, and if not, why."""
+    report = await parts.checks.report()
+    return JSONResponse(report.as_json(), 200 if report.ready else 503)
+
+
+@router.get("/metrics", include_in_schema=False)
+async def metrics(parts: Parts) -> Response:
+    """Return the metrics as Prometheus scrapes them."""
+    return Response(generate_latest(parts.registry), media_type=CONTENT_TYPE_LATEST)

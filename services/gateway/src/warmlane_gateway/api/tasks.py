@@ -1,0 +1,87 @@
+"""A task's status, its events, the list of tasks, and cancel."""
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query, Request
+from starlette.responses import StreamingResponse
+from warmlane_jobs.task import TaskStatus
+
+from warmlane_gateway.adapters.tasks import TaskFilter
+from warmlane_gateway.api.events import HEADERS, status_events
+from warmlane_gateway.api.status import settled, with_queue
+from warmlane_gateway.api.views import TaskPage, TaskView, task_view
+from warmlane_gateway.api.wired import Asker, OwnTask, Parts
+
+router = APIRouter(tags=["tasks"])
+
+Limit = Annotated[int, Query(ge=1, le=100, description="How many a page holds.")]
+Before = Annotated[
+    str | None, Query(max_length=26, description="Tasks older than this one: `next` of the page before.")
+]
+
+
+@router.get("/status/{task_id}", summary="Where a task stands")
+async def status(task: OwnTask, parts: Parts) -> TaskView:
+    """Return the whole status. It never goes back, except that a new attempt starts its progress again."""
+    return await with_queue(task, parts.tasks, parts.lanes)
+
+
+@router.get("/status/{task_id}/events", response_class=StreamingResponse, summary="Follow a task")
+async def events(
+    request: Request,
+    task: OwnTask,
+    parts: Parts,
+    last_event_id: Annotated[str | None, Header(description="The id of the last event seen.")] = None,
+) -> StreamingResponse:
+    """Stream `status` events: the present state first, then every change, each the whole status. The stream ends
+    after the event that ends the task.
+    """
+    seen = int(last_event_id) if last_event_id and last_event_id.isdecimal() else 0
+    stream = status_events(task, parts.tasks, parts.lanes, parts.changes, seen=seen, gone=request.is_disconnected)
+    return StreamingResponse(stream, media_type="text/event-stream", headers=HEADERS)
+
+
+@router.get("/tasks", summary="Your tasks")
+async def tasks(
+    parts: Parts,
+    asker: Asker,
+    limit: Limit = 20,
+    before: Before = None,
+    status: Annotated[list[TaskStatus] | None, Query()] = None,
+    model: Annotated[str | None, Query(max_length=64)] = None,
+    mode: Annotated[str | None, Query(max_length=64)] = None,
+    lane: Annotated[str | None, Query(max_length=64)] = None,
+    code: Annotated[str | None, Query(max_length=64)] = None,
+    text: Annotated[str | None, Query(max_length=200, description="Part of the prompt.")] = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> TaskPage:
+    """List your tasks, newest first."""
+    wanted = TaskFilter(
+        owner=asker.owner,
+        statuses=tuple(status or ()),
+        model=model,
+        mode=mode,
+        lane=lane,
+        code=code,
+        text=text,
+        since=since,
+        until=until,
+        before=before,
+        limit=limit,
+    )
+    found = await parts.tasks.list(wanted)
+    return TaskPage(
+        items=[await with_queue(task, parts.tasks, parts.lanes) for task in found],
+        next=found[-1].task_id if len(found) == limit else None,
+    )
+
+
+@router.post("/tasks/{task_id}/cancel", summary="Cancel a task")
+async def cancel(request: Request, task: OwnTask, parts: Parts, asker: Asker) -> TaskView:
+    """Cancel a task: a waiting one never starts, a running one stops at its next step. Again is fine; a task that has
+    already ended otherwise answers `task_finished`.
+    """
+    await parts.cancel(task, f"key:{asker.key_id}", request.scope["correlation_id"], request.scope["traceparent"])
+    return task_view(await settled(task, parts.tasks, parts.changes))

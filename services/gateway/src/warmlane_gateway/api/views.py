@@ -1,0 +1,178 @@
+"""What answers look like. Field names and meanings are part of the API; see docs/api."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+from warmlane_contracts.messages import Timings
+from warmlane_jobs.task import TaskStatus
+
+from warmlane_gateway.consumers.lanes import Lanes
+from warmlane_gateway.domain.task import Task
+
+
+class Accepted(BaseModel):
+    """A task that is durable and will be dispatched."""
+
+    task_id: str = Field(examples=["01KE4WD3V0B6Y4T9C0Q2M9N8XH"])
+    status: Literal["pending"] = "pending"
+
+
+class TaskError(BaseModel):
+    """Why a task failed."""
+
+    code: str = Field(examples=["engine_failed"])
+    message: str
+
+
+class Result(BaseModel):
+    """A finished clip."""
+
+    url: str = Field(examples=["/results/01KE4WD3V0B6Y4T9C0Q2M9N8XH"])
+    content_type: str = Field(examples=["video/mp4"])
+    bytes: int
+    sha256: str
+    width: int
+    height: int
+    frames: int
+    fps: int
+    duration_s: float
+
+
+class TaskView(BaseModel):
+    """Where a task stands. Also the data of every `status` event."""
+
+    task_id: str
+    status: TaskStatus
+    progress: int = Field(ge=0, le=100)
+    stage: str = Field(
+        description="queued, claimed, loading, encoding_prompt, denoising, decoding, encoding, uploading, done"
+    )
+    step: int
+    steps: int
+    queue_position: int | None = Field(description="Tasks before this one in its lane's queue; null once it runs.")
+    eta_s: float | None = Field(description="Estimated seconds until done, while it waits.")
+    attempt: int
+    type: str
+    model: str
+    mode: str
+    lane: str
+    lane_mode: str = Field(description="dedicated or degraded_shared")
+    fallback_reason: str | None
+    worker: str | None
+    prompt: str
+    params: dict[str, Any]
+    seed: int
+    output_format: str
+    error: TaskError | None
+    result: Result | None
+    preview_url: str | None = Field(description="A live picture while it is made, a poster afterwards.")
+    timings: Timings | None
+    trace_id: str
+    correlation_id: str
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    change: int = Field(description="Grows with every change of any task: the id of this state's event.")
+
+
+class TaskPage(BaseModel):
+    """A page of tasks, newest first. `next` asks for the following page; null at the end."""
+
+    items: list[TaskView]
+    next: str | None
+
+
+class LaneView(BaseModel):
+    """A lane, its workers and its queue."""
+
+    lane: str
+    availability: Literal["ready", "cold", "unavailable"]
+    warm: bool
+    waiting: int
+    service_s: float | None = Field(description="Mean seconds a clip takes; null before the first.")
+    workers: list[dict[str, Any]]
+
+
+class LanesView(BaseModel):
+    """All lanes."""
+
+    lanes: list[LaneView]
+
+
+class AssetView(BaseModel):
+    """An uploaded picture."""
+
+    asset_id: str
+    content_type: str
+    bytes: int
+    width: int
+    height: int
+    sha256: str
+    url: str
+
+
+def task_view(task: Task, *, queue_position: int | None = None, eta_s: float | None = None) -> TaskView:
+    """Return a task as clients see it."""
+    state = task.state
+    return TaskView(
+        task_id=task.task_id,
+        status=state.status,
+        progress=state.progress,
+        stage=state.stage,
+        step=state.step,
+        steps=state.steps,
+        queue_position=queue_position,
+        eta_s=None if eta_s is None else round(eta_s, 1),
+        attempt=state.attempt,
+        type=task.type,
+        model=task.model,
+        mode=task.mode,
+        lane=task.lane,
+        lane_mode=task.lane_mode,
+        fallback_reason=task.fallback_reason,
+        worker=state.worker,
+        prompt=task.params["prompt"],
+        params=task.params,
+        seed=task.seed,
+        output_format=task.output_format,
+        error=TaskError(code=state.error_code, message=state.error_message or "") if state.error_code else None,
+        result=_result(task),
+        preview_url=_preview_url(task),
+        timings=state.timings,
+        trace_id=task.trace_id,
+        correlation_id=task.correlation_id,
+        created_at=task.created_at,
+        started_at=state.started_at,
+        finished_at=state.finished_at,
+        change=task.change_seq,
+    )
+
+
+def lane_view(lanes: Lanes, lane: str) -> LaneView:
+    """Return a lane as clients see it."""
+    workers = lanes.workers(lane)
+    states = {worker.availability for worker in workers}
+    return LaneView(
+        lane=lane,
+        availability="ready" if "ready" in states else "cold" if "cold" in states else "unavailable",
+        warm=any(worker.warm for worker in workers),
+        waiting=lanes.waiting(lane),
+        service_s=lanes.service_s(lane),
+        workers=[worker.model_dump(mode="json") for worker in workers],
+    )
+
+
+def _result(task: Task) -> Result | None:
+    stored = task.state.result
+    if stored is None:
+        return None
+    fields = stored.model_dump(exclude={"key", "preview_key", "seed"})
+    return Result(url=f"/results/{task.task_id}", **fields)
+
+
+def _preview_url(task: Task) -> str | None:
+    state = task.state
+    if state.result is None and state.live_preview_key is None:
+        return None
+    return f"/preview/{task.task_id}?v={state.attempt}.{state.step}.{int(state.result is not None)}"

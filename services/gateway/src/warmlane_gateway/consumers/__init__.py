@@ -1,0 +1,1 @@
+"""What runs beside the requests: relay, projector, lane directory, changes, sweep."""

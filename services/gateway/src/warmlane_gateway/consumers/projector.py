@@ -1,0 +1,110 @@
+"""From the register and the progress events to the tasks' rows.
+
+Each batch is one transaction: lock the rows, apply `warmlane_jobs.task` in stream order, write, announce. A batch is
+acknowledged after its commit, so a crash repeats it, and a repeated record changes nothing. While the database is away,
+the batch is kept and tried again; nothing is skipped.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+import structlog
+from warmlane_bus.ports import Bus, BusUnavailable, Delivery
+from warmlane_contracts.envelope import UnknownMessageError, decode
+from warmlane_contracts.messages import Message, TaskProgressed
+from warmlane_contracts.messages.state import StateRecord
+from warmlane_contracts.topology import EVENT_STREAM, PROJECTOR_EVENTS, PROJECTOR_STATE, STATE_STREAM
+from warmlane_jobs.task import TaskState, record_progress, record_state
+from warmlane_runtime.faults import fault_point
+from warmlane_storage.postgres import UNAVAILABLE, Postgres
+
+from warmlane_gateway.adapters.tasks import Tasks
+from warmlane_gateway.metrics import PROJECTED
+
+log = structlog.get_logger(__name__)
+
+_BATCH = 200
+_FETCH_S = 5.0
+_PAUSE_S = 0.5
+
+
+class Projector:
+    """Projects one stream. Any number may run, here and in other replicas."""
+
+    def __init__(self, *, bus: Bus, postgres: Postgres, tasks: Tasks, stream: str, durable: str) -> None:
+        self._bus = bus
+        self._postgres = postgres
+        self._tasks = tasks
+        self._stream = stream
+        self._durable = durable
+
+    @classmethod
+    def both(cls, *, bus: Bus, postgres: Postgres, tasks: Tasks) -> "list[Projector]":
+        """Return a projector for the register and one for the events."""
+        return [
+            cls(bus=bus, postgres=postgres, tasks=tasks, stream=stream, durable=durable)
+            for stream, durable in ((STATE_STREAM, PROJECTOR_STATE), (EVENT_STREAM, PROJECTOR_EVENTS))
+        ]
+
+    @property
+    def name(self) -> str:
+        """Which one it is."""
+        return self._durable
+
+    async def run(self) -> None:
+        """Project for ever."""
+        pull = await self._bus.pull(self._stream, self._durable)
+        while True:
+            try:
+                batch = await pull.fetch_many(_BATCH, _FETCH_S)
+            except BusUnavailable as away:
+                log.warning("gateway.projector_paused", stream=self._stream, reason=str(away))
+                await asyncio.sleep(_PAUSE_S)
+                continue
+            if batch:
+                await self._until_stored(batch)
+                fault_point("projector.applied")
+                await asyncio.gather(*(delivery.ack_soon() for delivery in batch))
+
+    async def _until_stored(self, batch: Sequence[Delivery]) -> None:
+        facts = [(delivery, fact) for delivery in batch if (fact := _read(delivery)) is not None]
+        while True:
+            try:
+                await self._store(facts)
+            except UNAVAILABLE as away:
+                log.warning("gateway.projector_paused", stream=self._stream, reason=repr(away))
+                await asyncio.sleep(_PAUSE_S)
+            else:
+                PROJECTED.labels(self._stream).inc(len(batch))
+                return
+
+    async def _store(self, facts: Sequence[tuple[Delivery, StateRecord | TaskProgressed]]) -> None:
+        if not facts:
+            return
+        async with self._postgres.transaction() as connection:
+            before = await self._tasks.states_for_update(connection, list({fact.task_id for _, fact in facts}))
+            after = dict(before)
+            for delivery, fact in facts:
+                if fact.task_id in after:
+                    after[fact.task_id] = _apply(after[fact.task_id], fact, delivery)
+            changed = {
+                task_id: (before[task_id], state) for task_id, state in after.items() if state != before[task_id]
+            }
+            await self._tasks.store_states(connection, changed)
+
+
+def _apply(state: TaskState, fact: StateRecord | TaskProgressed, delivery: Delivery) -> TaskState:
+    if isinstance(fact, TaskProgressed):
+        return record_progress(state, fact, delivery.seq)
+    return record_state(state, fact, delivery.seq, delivery.time)
+
+
+def _read(delivery: Delivery) -> StateRecord | TaskProgressed | None:
+    """Return the fact in a delivery, None when it says nothing about a task's row."""
+    try:
+        fact: Message = decode(delivery.data).data
+    except UnknownMessageError as unknown:
+        # A newer service may say things this one does not know; the row is built from what it does.
+        log.warning("gateway.fact_not_understood", subject=delivery.subject, reason=str(unknown)[:200])
+        return None
+    return fact if isinstance(fact, StateRecord | TaskProgressed) else None

@@ -1,0 +1,35 @@
+"""Deleting the objects of deleted tasks. A crash between row and object leaves the key in the trash, not an orphan."""
+
+import asyncio
+
+import structlog
+from warmlane_storage.objects import ObjectStore, StoreUnavailable
+from warmlane_storage.postgres import UNAVAILABLE
+
+from warmlane_gateway.adapters.trash import Trash
+
+log = structlog.get_logger(__name__)
+
+_EVERY_S = 2.0
+_BATCH = 100
+
+
+class Sweep:
+    """Empties the trash."""
+
+    def __init__(self, objects: ObjectStore, trash: Trash) -> None:
+        self._objects = objects
+        self._trash = trash
+
+    async def run(self) -> None:
+        """Sweep for ever."""
+        while True:
+            try:
+                keys = await self._trash.some(_BATCH)
+                await asyncio.gather(*(self._objects.delete(key) for key in keys))
+                if keys:
+                    await self._trash.forget(keys)
+                    log.info("gateway.swept", objects=len(keys))
+            except (StoreUnavailable, *UNAVAILABLE) as away:
+                log.warning("gateway.sweep_paused", reason=repr(away))
+            await asyncio.sleep(_EVERY_S)

@@ -1,0 +1,57 @@
+"""A task as the gateway knows it: what was asked, who asked, and where it stands."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from warmlane_contracts.messages import InputRef, JobRequested
+from warmlane_jobs.task import TaskState
+
+
+@dataclass(frozen=True, slots=True)
+class NewTask:
+    """A task that is about to become durable, and the message that will carry it."""
+
+    owner: str
+    type: str
+    job: JobRequested
+    correlation_id: str
+    traceparent: str
+    subject: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A stored task. `state` is the projection; the rest never changes."""
+
+    task_id: str
+    owner: str
+    type: str
+    model: str
+    mode: str
+    lane: str
+    lane_mode: str
+    fallback_reason: str | None
+    job_id: str
+    params: dict[str, Any]
+    inputs: tuple[InputRef, ...]
+    output_format: str
+    seed: int
+    correlation_id: str
+    traceparent: str
+    created_at: datetime
+    change_seq: int
+    state: TaskState
+
+    @property
+    def trace_id(self) -> str:
+        """The trace this task belongs to."""
+        return self.traceparent.split("-")[1] if self.traceparent else ""
+
+    @property
+    def stored_keys(self) -> list[str]:
+        """Every object that exists for this task alone."""
+        result = self.state.result
+        mine = [ref.key for ref in self.inputs if ref.key.startswith(f"inputs/{self.task_id}/")]
+        return [*mine, result.key, result.preview_key] if result else mine

@@ -1,0 +1,37 @@
+"""The gateway's settings."""
+
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from warmlane_runtime.settings import HttpSettings, LogSettings, NatsSettings, Settings, StopSettings
+from warmlane_storage.objects import ObjectSettings
+from warmlane_storage.postgres import PostgresSettings
+
+MIB = 1024 * 1024
+
+
+class LimitSettings(Settings):
+    """What one request may bring."""
+
+    max_body_bytes: int = Field(default=64 * MIB, gt=0)
+    max_image_bytes: int = Field(default=20 * MIB, gt=0)
+    max_image_pixels: int = Field(default=50_000_000, gt=0)
+    """Checked from the header, before a pixel is decoded: a small file can hold a huge picture."""
+    lane_queue_bound: int = Field(default=1000, ge=1)
+    """Tasks that may wait for one lane. Past it the answer is `queue_overloaded`."""
+
+
+class GatewaySettings(Settings):
+    """All groups of the gateway's process."""
+
+    engine: Literal["tiny", "real"] = "real"
+    """Chooses the catalogue's profile: tiny engines get small default clips."""
+    bootstrap_api_key: SecretStr | None = None
+    """A key that shall exist: the first one, made by whoever set the machine up."""
+    nats: NatsSettings = Field(default_factory=NatsSettings)
+    postgres: PostgresSettings = Field(default_factory=PostgresSettings)
+    objects: ObjectSettings = Field(default_factory=ObjectSettings)
+    http: HttpSettings = Field(default_factory=HttpSettings)
+    limits: LimitSettings = Field(default_factory=LimitSettings)
+    log: LogSettings = Field(default_factory=LogSettings)
+    stop: StopSettings = Field(default_factory=StopSettings)

@@ -1,0 +1,1 @@
+"""The lane that keeps AniSora V3.2 warm."""
