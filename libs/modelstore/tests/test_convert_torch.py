@@ -13,7 +13,6 @@ torch = pytest.importorskip("torch")
 diffusers = pytest.importorskip("diffusers")
 
 from safetensors.torch import save
-
 from warmlane_modelstore.convert.names import transformer_name, vae_names
 
 KEEP = ["time_embedder", "scale_shift_table", "norm1", "norm2", "norm3"]
@@ -77,7 +76,9 @@ def test_anisora_as_the_store_converts_it_equals_the_model_it_was_made_from(hub,
             file = f"diffusion_pytorch_model-{i:05d}-of-00002.safetensors"
             put(base, f"{folder}/{file}", save({n: state[n] for n in part}))
             index |= dict.fromkeys(part, file)
-        put(base, f"{folder}/diffusion_pytorch_model.safetensors.index.json", json.dumps({"weight_map": index}).encode())
+        put(
+            base, f"{folder}/diffusion_pytorch_model.safetensors.index.json", json.dumps({"weight_map": index}).encode()
+        )
         put_config(lender, name, module)
     for path in REST:
         put(lender, path, b"{}")
@@ -161,12 +162,27 @@ def test_our_vae_names_are_diffusers_own():
 
     originals = ["conv1.weight", "conv2.bias", "encoder.conv1.weight", "decoder.conv1.bias"]
     for side in ("encoder", "decoder"):
-        originals += [f"{side}.head.0.gamma", f"{side}.head.2.weight", f"{side}.middle.1.to_qkv.weight", f"{side}.middle.1.norm.gamma"]
-        originals += [f"{side}.middle.{m}.residual.{r}" for m in (0, 2) for r in ("0.gamma", "2.weight", "3.gamma", "6.bias")]
+        originals += [
+            f"{side}.head.0.gamma",
+            f"{side}.head.2.weight",
+            f"{side}.middle.1.to_qkv.weight",
+            f"{side}.middle.1.norm.gamma",
+        ]
+        originals += [
+            f"{side}.middle.{m}.residual.{r}" for m in (0, 2) for r in ("0.gamma", "2.weight", "3.gamma", "6.bias")
+        ]
     originals += [f"encoder.downsamples.{n}.residual.{r}" for n in (0, 3) for r in ("0.gamma", "2.weight", "6.weight")]
-    originals += ["encoder.downsamples.3.shortcut.weight", "encoder.downsamples.2.resample.1.weight", "encoder.downsamples.5.time_conv.bias"]
+    originals += [
+        "encoder.downsamples.3.shortcut.weight",
+        "encoder.downsamples.2.resample.1.weight",
+        "encoder.downsamples.5.time_conv.bias",
+    ]
     originals += [f"decoder.upsamples.{n}.residual.2.weight" for n in (0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14)]
-    originals += ["decoder.upsamples.4.shortcut.weight", "decoder.upsamples.3.resample.1.weight", "decoder.upsamples.3.time_conv.weight"]
+    originals += [
+        "decoder.upsamples.4.shortcut.weight",
+        "decoder.upsamples.3.resample.1.weight",
+        "decoder.upsamples.3.time_conv.weight",
+    ]
     originals += ["decoder.upsamples.7.time_conv.bias", "decoder.upsamples.11.resample.1.bias"]
     theirs = convert_wan_vae_to_diffusers({n: n for n in originals})
     assert {old: new for new, old in theirs.items()} == vae_names(originals)

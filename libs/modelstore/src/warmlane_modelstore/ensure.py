@@ -72,6 +72,8 @@ class Ensurer:
         downloader: Callable[[threading.Event], Downloader],
         clients: Callable[[Sequence[Source]], list[SourceClient]],
         quotas: Callable[[Resolved], list[Quota]],
+        referenced: Callable[[], set[str]],
+        seals: bool,
         margin: int | None,
         files: int,
         accepted_licenses: frozenset[str],
@@ -86,6 +88,8 @@ class Ensurer:
         self._downloader = downloader
         self._clients = clients
         self._quotas = quotas
+        self._referenced = referenced
+        self._seals = seals
         self._margin = margin
         self._files = files
         self._accepted = accepted_licenses
@@ -148,10 +152,11 @@ class Ensurer:
         if resolved.variant.convert is not Convert.NONE:
             self._converter.convert(resolved, ledger, progress, halt.event)
         progress.enter(Phase.PUBLISHING)
-        self._publisher.build(resolved, ledger.read(), plan.inlines)
+        record = self._publisher.build(resolved, ledger.read(), plan.inlines)
         held.check()
         self._publisher.publish(resolved)
         ledger.delete()
+        self._publisher.forget_clear(record, self._referenced)
         self._publisher.clean(resolved)
         return bringer.fetched_bytes
 
@@ -183,6 +188,8 @@ class Ensurer:
         known = {problem.path: problem.bytes_needed for problem in status.problems}
         needed = sum(known.get(file.spec.path, file.spec.size or 0) for file in missing)
         needed += self._converter.extra_bytes(resolved, plan)
+        # Encrypted copies lie beside the clear ones until the model is published.
+        needed += plan.size if self._seals else 0
         for quota in self._quotas(resolved):
             require_quota(quota, needed, str(resolved.id))
         room = measure(self._places.root, promised=self._promised(resolved.id), margin=self._margin)

@@ -7,9 +7,10 @@ import contextlib
 import hashlib
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol
 
 from warmlane_modelstore.blobs import BlobStore
 from warmlane_modelstore.errors import Code, StoreError
@@ -20,14 +21,28 @@ from warmlane_modelstore.places import Places
 from warmlane_modelstore.record import Origin, Record, RecordedFile, sync_directory, write_record
 from warmlane_modelstore.resolver import Resolved
 
+_WEIGHTS = ".safetensors"
+
+
+class Sealer(Protocol):
+    """Encrypts one file; see `sealing/`."""
+
+    suffix: str
+
+    def seal(self, source: Path, target: Path) -> str:
+        """Encrypts `source` into `target`; returns the sha256 of `target`."""
+        ...
+
 
 class Publisher:
     """Builds and publishes trees of one store. The caller holds the model's lease."""
 
-    def __init__(self, places: Places, blobs: BlobStore, *, manifest_digest: str) -> None:
+    def __init__(self, places: Places, blobs: BlobStore, *, manifest_digest: str, sealer: Sealer | None = None) -> None:
+        """With a `sealer`, weights are published encrypted."""
         self._places = places
         self._blobs = blobs
         self._manifest_digest = manifest_digest
+        self._sealer = sealer
 
     def build(self, resolved: Resolved, finished: Mapping[str, Finished], inlines: tuple[Inline, ...]) -> Record:
         """A fresh tree from the blobs, with its record written. Nothing outside `.tmp` changes."""
@@ -45,6 +60,7 @@ class Publisher:
             files=tuple(files),
             origins=tuple(Origin(each.path, each.size, each.sha256) for each in finished.values() if each.raw),
             converted=str(resolved.variant.convert),
+            encrypted=self._sealer is not None,
             family=resolved.model.family,
         )
         write_record(tree, record)
@@ -53,6 +69,8 @@ class Publisher:
         return record
 
     def _place(self, tree: Path, finished: Finished) -> RecordedFile:
+        if self._sealer is not None and finished.path.endswith(_WEIGHTS):
+            return self._seal(self._sealer, tree, finished)
         target = tree / finished.path
         kind = self._blobs.link(finished.sha256, target)
         stat = target.stat()
@@ -66,6 +84,29 @@ class Publisher:
             component=component_of(finished.path),
             link=str(kind),
         )
+
+    def _seal(self, sealer: Sealer, tree: Path, finished: Finished) -> RecordedFile:
+        """An encrypted copy of its own; the clear blob goes once the model is published (`forget_clear`)."""
+        target = tree / f"{finished.path}{sealer.suffix}"
+        digest = sealer.seal(self._blobs.path(finished.sha256), target)
+        stat = target.stat()
+        return RecordedFile(
+            path=f"{finished.path}{sealer.suffix}",
+            size=stat.st_size,
+            sha256=digest,
+            mtime_ns=stat.st_mtime_ns,
+            how=finished.how,
+            source=finished.source,
+            component=component_of(finished.path),
+            link="sealed",
+            clear_sha256=finished.sha256,
+        )
+
+    def forget_clear(self, record: Record, needed: Callable[[], set[str]]) -> None:
+        """Deletes clear blobs of encrypted weights, but for those another model needs in the clear."""
+        clear = {file.clear_sha256 for file in record.files if file.clear_sha256}
+        for digest in clear - needed() if clear else ():
+            self._blobs.discard(digest)
 
     def publish(self, resolved: Resolved) -> Path:
         """Renames the built tree into place. An older one is set aside first and deleted after; lanes keep what they mapped.

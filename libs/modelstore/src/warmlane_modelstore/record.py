@@ -18,6 +18,7 @@ SCHEMA = 1
 class RecordedFile:
     """One file as it was when it was hashed. `how` says what vouched for it, `source` where it came from.
 
+    For an encrypted file `sha256` is of what lies on the disk and `clear_sha256` of what is in it.
     `bad` is set by a verify that found other bytes; such a file is fetched again by the next ensure.
     """
 
@@ -29,6 +30,7 @@ class RecordedFile:
     source: str
     component: str | None = None
     link: str = "own"
+    clear_sha256: str | None = None
     bad: bool = False
 
 

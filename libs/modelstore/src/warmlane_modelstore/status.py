@@ -144,6 +144,8 @@ class StatusReader:
 
 
 _MISSING = "missing"
+# sealing.sealed.SUFFIX; not imported, it brings cryptography with it.
+_SEALED = ".sealed"
 
 
 class _Found:
@@ -175,7 +177,9 @@ def _judge(directory: Path, file: RecordedFile) -> FileProblem | None:
 
 def _outdated(resolved: Resolved, record: Record) -> Sequence[FileProblem]:
     """Files whose hash in the manifest is another one than was recorded: the manifest was corrected since."""
-    recorded = {file.path: file.sha256 for file in record.files} | {file.path: file.sha256 for file in record.origins}
+    recorded = {file.path: file.sha256 for file in record.origins}
+    for file in record.files:
+        recorded[file.path.removesuffix(_SEALED)] = file.clear_sha256 or file.sha256
     return [
         FileProblem(spec.path, spec.component, "the manifest wants other bytes now", spec.size or 0)
         for spec in resolved.variant.files

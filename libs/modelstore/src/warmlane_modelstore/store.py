@@ -18,6 +18,7 @@ from warmlane_modelstore.masking import Masker
 from warmlane_modelstore.pins import Pin, Pins
 from warmlane_modelstore.places import Places, key_of
 from warmlane_modelstore.planning import Planner, directory_of_manifest
+from warmlane_modelstore.record import Record
 from warmlane_modelstore.resolver import Resolved, Resolver
 from warmlane_modelstore.settings import StoreSettings
 from warmlane_modelstore.status import ModelStatus, State, StatusReader
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from warmlane_modelstore.explain import Explanation
     from warmlane_modelstore.leases.holding import LeaseRoom
     from warmlane_modelstore.leases.uses import Use
+    from warmlane_modelstore.sealing.view import ClearView
     from warmlane_modelstore.verifying import Verdict
 
 
@@ -76,6 +78,16 @@ class ModelStore:
         """Of the named models, or of all in the manifest."""
         chosen = [self.resolver.resolve(name) for name in names] if names else list(self.resolver.all())
         return [self._statuses.status(resolved) for resolved in chosen]
+
+    def record(self, name: str) -> Record:
+        """What was verified about a published model. Raises NOT_FOUND when it is not here."""
+        resolved = self.resolver.resolve(name)
+        record = self._statuses.record(resolved.id)
+        if record is None:
+            raise StoreError(
+                Code.NOT_FOUND, f"{resolved.id} is not here", f"Fetch it with: wan models ensure {resolved.id}"
+            )
+        return record
 
     def explain(self, name: str) -> "Explanation":
         """Where a model's bytes go. Raises NOT_FOUND when it is neither here nor was ever listed."""
@@ -133,6 +145,18 @@ class ModelStore:
         usage.touch(self.places, resolved.id)
         return use
 
+    def clear_view(self, name: str) -> "ClearView":
+        """An encrypted model's weights, decrypted into memory. Raises KEY_MISSING, CORRUPT or NOT_FOUND."""
+        from warmlane_modelstore.credentials import Vault  # noqa: PLC0415 - light start
+        from warmlane_modelstore.sealing.keys import master_key  # noqa: PLC0415
+        from warmlane_modelstore.sealing.view import ClearView  # noqa: PLC0415
+
+        record = self.record(name)
+        settings = self.settings
+        key = master_key(settings.environ, Vault(settings.environ, self.masker, home=settings.home), self.masker)
+        directory = self.places.model(self.resolver.resolve(name).id)
+        return ClearView(directory, record, key, self.places.root / ".tmp" / "views")
+
     def cancel(self) -> None:
         self._stop.set()
 
@@ -144,11 +168,7 @@ class ModelStore:
 
         resolved = self.resolver.resolve(name)
         shown = progress or Progress(str(resolved.id))
-        record = self._statuses.record(resolved.id)
-        if record is None:
-            raise StoreError(
-                Code.NOT_FOUND, f"{resolved.id} is not here", f"Fetch it with: wan models ensure {resolved.id}"
-            )
+        record = self.record(name)
         path = self.places.lease(key_of(resolved.id))
         with self.room().hold(
             path, what=str(resolved.id), wait_s=60.0, stop=self._stop, progress=shown.snapshot

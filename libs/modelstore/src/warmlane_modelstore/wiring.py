@@ -18,6 +18,8 @@ from warmlane_modelstore.places import Places
 from warmlane_modelstore.planning import Planner
 from warmlane_modelstore.publish import Publisher
 from warmlane_modelstore.resolver import Resolved, Resolver
+from warmlane_modelstore.sealing.keys import master_key
+from warmlane_modelstore.sealing.sealed import SUFFIX, seal
 from warmlane_modelstore.settings import StoreSettings
 from warmlane_modelstore.sources.build import SourceBuilder
 from warmlane_modelstore.status import StatusReader
@@ -65,17 +67,21 @@ def open_ensurer(
             mask=masker.mask,
         )
 
+    collector = Collector(places, blobs, room)
+    sealer = _Sealer(master_key(settings.environ, vault, masker)) if "encrypt" in settings.features else None
     ensurer = Ensurer(
         places=places,
         blobs=blobs,
         planner=Planner(places, resolver, builder),
         statuses=statuses,
         room=room,
-        publisher=Publisher(places, blobs, manifest_digest=manifest_digest),
-        converter=Converter(places, blobs, referenced=Collector(places, blobs, room).referenced),
+        publisher=Publisher(places, blobs, manifest_digest=manifest_digest, sealer=sealer),
+        converter=Converter(places, blobs, referenced=collector.referenced),
         downloader=downloader,
         clients=builder.clients,
         quotas=quotas,
+        referenced=collector.referenced,
+        seals=sealer is not None,
         margin=settings.margin,
         files=min(4, (os.cpu_count() or 1) + 2),
         accepted_licenses=settings.accepted_licenses,
@@ -84,3 +90,15 @@ def open_ensurer(
         yield ensurer
     finally:
         http.close()
+
+
+class _Sealer:
+    """Encrypts with one master key."""
+
+    suffix = SUFFIX
+
+    def __init__(self, master: bytes) -> None:
+        self._master = master
+
+    def seal(self, source: Path, target: Path) -> str:
+        return seal(source, target, self._master)
