@@ -11,7 +11,10 @@ WAN_MODELS_TRIES                failures in a row before a source is given up (d
 WAN_MODELS_MARGIN               bytes kept free on the volume (default 5 %, at most 2 GiB)
 WAN_MODELS_QUOTA                bytes the store may use (default: the manifest's)
 WAN_MODELS_ACCEPT_LICENSES      licence names (SPDX), comma separated, that need acceptance
-WAN_MODELS_FEATURES             switches for gradual adoption, comma separated: encrypt, legacy-read
+WAN_MODELS_FEATURES             switches for gradual adoption, comma separated:
+                                encrypt      publish weights encrypted
+                                legacy-read  use WAN_MODELS_LEGACY_ROOT/<model> while the store has no complete one
+WAN_MODELS_LEGACY_ROOT          the older models folder
 """
 
 import os
@@ -40,6 +43,7 @@ class StoreSettings:
     quota: int | None = None
     accepted_licenses: frozenset[str] = frozenset()
     features: frozenset[str] = frozenset()
+    legacy_root: Path | None = None
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     home: Path = field(default_factory=Path.home)
 
@@ -61,6 +65,7 @@ class StoreSettings:
             quota=_number(environ, "WAN_MODELS_QUOTA"),
             accepted_licenses=_names(environ, "WAN_MODELS_ACCEPT_LICENSES"),
             features=_features(environ),
+            legacy_root=_path(environ, "WAN_MODELS_LEGACY_ROOT"),
             environ=environ,
             home=home,
         )

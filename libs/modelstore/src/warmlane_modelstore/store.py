@@ -7,6 +7,7 @@ operation. Thread-safe. `cancel` stops every ensure of this process; what they h
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from warmlane_modelstore import usage
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from warmlane_modelstore.explain import Explanation
     from warmlane_modelstore.leases.holding import LeaseRoom
     from warmlane_modelstore.leases.uses import Use
+    from warmlane_modelstore.migrate import Migrator, Proposal
     from warmlane_modelstore.sealing.view import ClearView
     from warmlane_modelstore.verifying import Verdict
 
@@ -140,10 +142,21 @@ class ModelStore:
         status = self._statuses.status(resolved)
         if status.state not in {State.COMPLETE, State.VERIFYING}:
             use.close()
+            legacy = self._legacy(resolved)
+            if legacy is not None:
+                return begin_use(self.places.uses(resolved.id), legacy)
             code = Code.CORRUPT if status.state is State.CORRUPT else Code.NOT_FOUND
             raise StoreError(code, f"{resolved.id} is {status.state}", f"Run: wan models ensure {resolved.id}")
         usage.touch(self.places, resolved.id)
         return use
+
+    def _legacy(self, resolved: Resolved) -> Path | None:
+        """The model in the older folder, while the store is being adopted: not verified, only there."""
+        root = self.settings.legacy_root
+        if "legacy-read" not in self.settings.features or root is None:
+            return None
+        folder = root / resolved.model.name
+        return folder if folder.is_dir() and any(folder.rglob("*.safetensors")) else None
 
     def clear_view(self, name: str) -> "ClearView":
         """An encrypted model's weights, decrypted into memory. Raises KEY_MISSING, CORRUPT or NOT_FOUND."""
@@ -183,6 +196,19 @@ class ModelStore:
 
     def collect(self, goal: "Goal", *, dry_run: bool) -> "Report":
         return self.collector().collect(goal, dry_run=dry_run)
+
+    def migrator(self) -> "Migrator":
+        from warmlane_modelstore.blobs import BlobStore  # noqa: PLC0415 - light start
+        from warmlane_modelstore.migrate import Migrator  # noqa: PLC0415
+
+        return Migrator(self.places, BlobStore(self.places), Planner(self.places, self.resolver, None))
+
+    def propose_migration(self, folder: Path, only: Resolved | None) -> "tuple[list[Proposal], list[str]]":
+        """What `folder` holds of this manifest's models, and the models that were never listed here."""
+        planner = Planner(self.places, self.resolver, None)
+        chosen = [only] if only else list(self.resolver.every_variant())
+        unlisted = [str(resolved.id) for resolved in chosen if planner.known(resolved) is None]
+        return self.migrator().propose(folder, chosen, only=only), unlisted
 
     def pin(self, name: str, reason: str = "") -> Pin:
         return self.pins.pin(self.resolver.resolve(name).id, reason)
