@@ -269,6 +269,16 @@ def test_a_lost_output_is_made_again_from_its_sources(hub, models_root):
     assert made.status("anisora").ready
 
 
+def test_two_experts_of_the_same_bytes_do_not_lose_each_others_source(hub, models_root):
+    entries = wan_original(hub)
+    base = hub.root / "org/anisora/V3.2"
+    for shard in (base / "high_noise_model").iterdir():
+        (base / "low_noise_model" / shard.name).write_bytes(shard.read_bytes())
+    made = store(models_root, *entries)
+    made.ensure("anisora")
+    assert made.verify("anisora", workers=2).intact
+
+
 def test_an_original_folder_with_a_tensor_missing_is_refused(hub, models_root):
     entries = wan_original(hub)
     broken = block(50, 0)

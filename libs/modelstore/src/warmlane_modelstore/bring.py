@@ -19,9 +19,6 @@ from warmlane_modelstore.sources.base import SourceClient
 from warmlane_modelstore.transfer.download import Downloader, Fetched, Wish
 from warmlane_modelstore.transfer.progress import Progress
 
-# Smaller files are fetched without a lease of their own: a second copy costs less than the wait.
-_LEASED_BYTES = 1024 * 1024
-
 
 class Bringer:
     """Fetches for one model, under the model's lease. `clients` makes sources' clients, once per list."""
@@ -116,7 +113,7 @@ class Bringer:
     @contextlib.contextmanager
     def _content_lease(self, file: PlannedFile) -> Iterator[bool]:
         """One download per content on this store, whatever models want it. Yields whether its part must be isolated."""
-        if not file.spec.sha256 or (file.spec.size or 0) < _LEASED_BYTES:
+        if not file.spec.sha256:
             yield False
             return
         path = self._places.lease(f"blob-{file.spec.sha256}")

@@ -210,7 +210,9 @@ class Converter:
     def _consume(self, raw: Finished, ledger: Ledger) -> None:
         """Lets a raw blob go unless others need it; noted first, so that a kill in between loses nothing."""
         ledger.add(replace(raw, consumed=True))
-        if raw.sha256 not in self._referenced(ledger.path):
+        # Our own ledger counts, too: two raw files may hold the same bytes.
+        ours = {each.sha256 for each in ledger.read().values() if not each.consumed}
+        if raw.sha256 not in ours | self._referenced(ledger.path):
             self._blobs.discard(raw.sha256)
 
 
