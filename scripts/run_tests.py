@@ -19,7 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LANE_PYTHON = ROOT / ".venv-lane" / "bin" / "python"
-LANE_PARTS = ("libs/lanekit", "libs/engines", "services/lane-anisora", "services/lane-phr00t")
+LANE_PARTS = ("libs/engines", "services/lane-anisora", "services/lane-phr00t")
 KINDS = {"--fault": "fault", "--gpu": "gpu"}
 ORDINARY = "not fault and not gpu"
 NOTHING_COLLECTED = 5

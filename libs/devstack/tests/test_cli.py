@@ -272,8 +272,8 @@ def test_a_cut_download_leaves_no_file(gateway, warmlane, tmp_path):
 
 
 def test_tasks_and_lanes_are_tables_for_people_and_documents_for_machines(gateway, warmlane):
-    tasks = {"tasks": [status("done", model="phr00t")]}
-    lanes = {"lanes": [{"lane_key": "phr00t", "availability": "ready", "warm": True}]}
+    tasks = {"items": [status("done", model="phr00t")], "next": None}
+    lanes = {"lanes": [{"lane": "phr00t", "availability": "ready", "warm": True}]}
     gateway.routes[("GET", "/tasks")] = lambda handler: answer(handler, tasks)
     gateway.routes[("GET", "/lanes")] = lambda handler: answer(handler, lanes)
     gateway.routes[("POST", f"/tasks/{TASK}/cancel")] = lambda handler: answer(handler, status("cancelled"))

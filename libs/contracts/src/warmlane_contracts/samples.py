@@ -123,4 +123,4 @@ def _result() -> ResultRef:
 
 
 def _timings() -> Timings:
-    return Timings(queue_s=0.2, denoise_s=20.5, decode_s=4.1, encode_s=0.8, upload_s=0.1, total_s=25.7)
+    return Timings(queue_s=0.2, input_s=0.01, denoise_s=20.5, decode_s=4.1, encode_s=0.8, upload_s=0.1, total_s=25.7)

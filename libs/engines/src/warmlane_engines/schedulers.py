@@ -34,6 +34,8 @@ class RfAncestral(LTXEulerAncestralRFScheduler):
     no generator to a scheduler, so that its noise would not follow the seed. `bind` gives it one.
     """
 
+    timesteps: Any
+
     def __init__(self, sigmas: tuple[float, ...]) -> None:
         super().__init__()
         self._table = list(sigmas)

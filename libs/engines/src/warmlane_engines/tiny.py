@@ -173,9 +173,9 @@ def _amplify(module: torch.nn.Module) -> None:
     every conditioning image must show in the clip, or tests of conditioning would prove nothing.
     """
     with torch.no_grad():
-        for name, weights in module.named_parameters():
-            if name.endswith("weight") and weights.ndim > 3:
-                weights *= _LOUDER
+        for part in module.modules():
+            if isinstance(part, (torch.nn.Conv2d, torch.nn.Conv3d)):
+                part.weight.mul_(_LOUDER)
 
 
 def _scheduler(shift: float) -> UniPCMultistepScheduler:
@@ -196,9 +196,9 @@ def main() -> int:
         try:
             made = build(name, options.models_root)
         except OSError as failed:
-            print(f"The tiny model {name} cannot be made: {failed}", file=sys.stderr)
+            sys.stderr.write(f"The tiny model {name} cannot be made: {failed}\n")
             return 1
-        print(f"{name}: {'made' if made else 'already there'} (random weights, untrained)")
+        sys.stdout.write(f"{name}: {'made' if made else 'already there'} (random weights, untrained)\n")
     return 0
 
 

@@ -62,10 +62,10 @@ class WanEngine(ABC):
     def arguments(self, spec: GenerateSpec) -> dict[str, Any]:
         """Return what the pipeline is called with beyond size, length, steps, guidance and generator."""
 
-    def after_step(self, index: int) -> None:
+    def after_step(self, index: int) -> None:  # noqa: B027 - most engines have nothing to do here
         """Do something between denoising steps; `index` counts from 0."""
 
-    def before_run(self) -> None:
+    def before_run(self) -> None:  # noqa: B027
         """Bring the pipeline into its starting position."""
 
     def load(self, model_dir: Path, runtime: ModelRuntime) -> LoadReport:

@@ -36,7 +36,7 @@ from warmlane_runtime.faults import fault_point
 from warmlane_storage.objects import ObjectStore
 
 from warmlane_lanekit.claim import Claim
-from warmlane_lanekit.engine import EngineFault, GenerateReport, GenerateSpec, GenerationCancelled, StepProgress
+from warmlane_lanekit.engine import EngineFault, GenerateSpec, GenerationCancelled, StepProgress
 from warmlane_lanekit.engine_process import EngineDied
 from warmlane_lanekit.facts import Facts
 from warmlane_lanekit.heartbeat import Ending, Heartbeat
@@ -157,12 +157,23 @@ class Attempts:
             output_format=job.output_format,
             scratch=scratch,
         )
+        input_s = time.monotonic() - began
         report = await self._resident.engine.generate(spec, self._on_progress(claim))
         self._facts.progressed(claim, StepProgress(stage=Stage.UPLOADING))
         uploading = time.monotonic()
         result = await store_results(self._objects, claim, report)
         fault_point("lane.uploaded")
-        return result, _timings(claim, report, time.monotonic() - uploading, time.monotonic() - began)
+        timings = Timings(
+            queue_s=max(0.0, (claim.claimed_at - job.accepted_at).total_seconds()),
+            input_s=input_s,
+            denoise_s=report.prompt_s + report.denoise_s,
+            decode_s=report.decode_s,
+            encode_s=report.encode_s,
+            upload_s=time.monotonic() - uploading,
+            total_s=time.monotonic() - began,
+        )
+        _observe(job.lane, timings)
+        return result, timings
 
     def _on_progress(self, claim: Claim) -> Callable[[StepProgress], None]:
         def on_progress(at: StepProgress) -> None:
@@ -267,15 +278,6 @@ class Attempts:
         self._facts.tell("memory", self._resident.measured(reading, "post_generation", claim.job.task_id), claim)
 
 
-def _timings(claim: Claim, report: GenerateReport, upload_s: float, total_s: float) -> Timings:
-    timings = Timings(
-        queue_s=max(0.0, (claim.claimed_at - claim.job.accepted_at).total_seconds()),
-        denoise_s=report.denoise_s,
-        decode_s=report.decode_s,
-        encode_s=report.encode_s,
-        upload_s=upload_s,
-        total_s=total_s,
-    )
-    for stage in ("queue", "denoise", "decode", "encode", "upload", "total"):
-        STAGE_SECONDS.labels(claim.job.lane, stage).observe(getattr(timings, f"{stage}_s"))
-    return timings
+def _observe(lane: str, timings: Timings) -> None:
+    for name, seconds in timings.model_dump().items():
+        STAGE_SECONDS.labels(lane, name.removesuffix("_s")).observe(seconds)

@@ -64,7 +64,7 @@ def encode_clip(frames: NDArray[np.uint8], folder: Path, *, fps: int, output_for
 def _write_video(frames: NDArray[np.uint8], path: Path, fps: int, video: _Video) -> None:
     with av.open(str(path), "w", format=path.suffix[1:], options=video.container) as container:
         # Muxers write a random id and the library's version unless told not to.
-        container.flags |= av.container.Flags.bitexact.value
+        container.flags |= av.container.Flags.bitexact.value  # type: ignore[operator]  # the stubs say Flags, it takes an int
         stream: Any = container.add_stream(video.codec, rate=fps, options=video.options)
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = "yuv420p"

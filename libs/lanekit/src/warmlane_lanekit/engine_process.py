@@ -14,6 +14,7 @@ import os
 import sys
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -37,6 +38,10 @@ log = structlog.get_logger(__name__)
 
 _LINE_BYTES = 1024 * 1024
 _TAIL_LINES = 20
+_QUIET_WAITING = {"OMP_WAIT_POLICY": "PASSIVE"}
+"""Threads that wait for each other sleep instead of spinning. Two engines that spin on the same cores slow each other
+down tenfold (docs/performance.md); on a GPU it makes no difference.
+"""
 
 A = TypeVar("A", protocol.Loaded, protocol.Done, protocol.Evicted, protocol.MemoryRead)
 
@@ -83,7 +88,7 @@ class EngineProcess:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            env=os.environ | self._environment,
+            env=_QUIET_WAITING | os.environ | self._environment,
             limit=_LINE_BYTES,
         )
         self._readers = [
@@ -101,8 +106,8 @@ class EngineProcess:
 
     async def load(self, model_dir: Path, runtime: ModelRuntime) -> LoadReport:
         """Load a model. Raise `EngineFault` or `EngineDied`."""
-        frame = protocol.Load(id=self._next_id(), model_dir=model_dir, runtime=runtime)
-        return (await self._call(frame, protocol.Loaded)).report
+        load = partial(protocol.Load, model_dir=model_dir, runtime=runtime)
+        return (await self._call(load, protocol.Loaded)).report
 
     async def generate(self, spec: GenerateSpec, on_progress: Callable[[StepProgress], None]) -> GenerateReport:
         """Make a clip. Raise `GenerationCancelled`, `EngineFault` or `EngineDied`.
@@ -111,17 +116,17 @@ class EngineProcess:
         """
         self._on_progress = on_progress
         try:
-            return (await self._call(protocol.Generate(id=self._next_id(), spec=spec), protocol.Done)).report
+            return (await self._call(partial(protocol.Generate, spec=spec), protocol.Done)).report
         finally:
             self._on_progress = None
 
     async def evict(self) -> None:
         """Release the model. Raise `EngineFault` or `EngineDied`."""
-        await self._call(protocol.Evict(id=self._next_id()), protocol.Evicted)
+        await self._call(protocol.Evict, protocol.Evicted)
 
     async def memory(self) -> MemoryReading:
         """Read the memory in use. Raise `EngineDied`."""
-        return (await self._call(protocol.Memory(id=self._next_id()), protocol.MemoryRead)).reading
+        return (await self._call(protocol.Memory, protocol.MemoryRead)).reading
 
     async def cancel(self, *, grace_s: float) -> None:
         """Ask the running generation to stop, and kill the process when it has not within `grace_s` seconds."""
@@ -144,16 +149,15 @@ class EngineProcess:
         await self._dead.wait()
         await asyncio.gather(*self._readers, return_exceptions=True)
 
-    def _next_id(self) -> int:
-        self._last_id += 1
-        return self._last_id
-
-    async def _call(self, frame: protocol.Command, expected: type[A]) -> A:
+    async def _call(self, command: Callable[..., protocol.Command], expected: type[A]) -> A:
         if self._answer is not None and not self._answer.done():
             raise RuntimeError("the engine is busy: one command at a time")
-        await self.ready()
+        # From here on we are busy: an id that was given out is the only one whose answer counts.
         self._answer = asyncio.get_running_loop().create_future()
         self._answer.add_done_callback(_retrieved)
+        self._last_id += 1
+        frame = command(id=self._last_id)
+        await self.ready()
         await self._send(frame)
         answer = await asyncio.shield(self._answer)
         match answer:

@@ -16,9 +16,14 @@ from warmlane_contracts.messages.base import Message, Part
 
 
 class Timings(Part):
-    """Where the time of one attempt went, in seconds. `queue_s` runs from acceptance to the claim."""
+    """Where the time of one attempt went, in seconds.
+
+    `queue_s` runs from acceptance to the claim, `input_s` from the claim to the engine's start, `total_s` from the claim
+    to the stored result.
+    """
 
     queue_s: float = 0.0
+    input_s: float = 0.0
     load_s: float = 0.0
     denoise_s: float = 0.0
     decode_s: float = 0.0

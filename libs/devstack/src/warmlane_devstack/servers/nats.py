@@ -10,14 +10,23 @@ import json
 import secrets
 import signal
 import socket
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from warmlane_devstack.servers.ports import free_ports
-from warmlane_devstack.servers.process import EmbeddedServer, Launch, executable, write_private
+from warmlane_devstack.servers.process import (
+    PROBE_EVERY_S,
+    EmbeddedServer,
+    Launch,
+    ServerFailed,
+    executable,
+    write_private,
+)
 
 PROBE_TIMEOUT_S = 1.0
+REPLICATES_WITHIN_S = 30.0
 
 
 class NatsServer(EmbeddedServer):
@@ -57,9 +66,13 @@ class NatsServer(EmbeddedServer):
 
     def probe(self) -> bool:
         """True once JetStream answers, which in a cluster means that it has a leader."""
+        return self.succeeds("INFO")
+
+    def succeeds(self, request: str, body: str = "") -> bool:
+        """Ask JetStream's API once; True when it answers without an error."""
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=PROBE_TIMEOUT_S) as sock:
-                return _jetstream_answers(sock, self.user, self.password)
+                return _api_agrees(sock, self.user, self.password, request, body)
         except (OSError, ValueError):
             return False
 
@@ -105,12 +118,28 @@ class NatsCluster:
         return ",".join(server.url for server in self.servers)
 
     def start(self) -> Self:
-        """Return once JetStream has a leader: no node serves before the others are there, so all start at once."""
+        """Return once a stream can have a replica on every node. They need each other, so all start at once."""
         for server in self.servers:
             server.begin()
         for server in self.servers:
             server.wait_ready()
+        # A leader answers before it has heard of every peer, and then refuses to place replicas on the unheard.
+        deadline = time.monotonic() + REPLICATES_WITHIN_S
+        while not self._replicates():
+            if time.monotonic() > deadline:
+                self.stop()
+                message = (
+                    f"the cluster's {len(self.servers)} nodes did not find each other: {self.servers[0].last_words()}"
+                )
+                raise ServerFailed(message)
+            time.sleep(PROBE_EVERY_S)
         return self
+
+    def _replicates(self) -> bool:
+        replicas = len(self.servers)
+        stream = {"name": "PROBE", "subjects": ["probe"], "num_replicas": replicas, "storage": "memory"}
+        made = self.servers[0].succeeds("STREAM.CREATE.PROBE", json.dumps(stream))
+        return made and self.servers[0].succeeds("STREAM.DELETE.PROBE")
 
     def stop(self) -> None:
         for server in self.servers:
@@ -123,14 +152,14 @@ class NatsCluster:
         self.stop()
 
 
-def _jetstream_answers(sock: socket.socket, user: str, password: str) -> bool:
-    """Speak just enough of the protocol to ask JetStream for its account info; no client library in the devstack."""
+def _api_agrees(sock: socket.socket, user: str, password: str, request: str, body: str) -> bool:
+    """Speak just enough of the protocol for one request to JetStream's API; no client library in the devstack."""
     hello = json.dumps({"user": user, "pass": password, "verbose": False})
-    ask = f"CONNECT {hello}\r\nSUB _INBOX.probe 1\r\nPUB $JS.API.INFO _INBOX.probe 0\r\n\r\n"
+    publish = f"PUB $JS.API.{request} _INBOX.probe {len(body)}\r\n{body}\r\n"
     with sock.makefile("rb") as reader:
         if not reader.readline().startswith(b"INFO "):
             return False
-        sock.sendall(ask.encode())
+        sock.sendall(f"CONNECT {hello}\r\nSUB _INBOX.probe 1\r\n{publish}".encode())
         for line in reader:
             if line.startswith(b"MSG _INBOX.probe"):
                 return b'"error"' not in reader.readline()

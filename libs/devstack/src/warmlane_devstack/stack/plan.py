@@ -65,7 +65,7 @@ class Planner:
             Reads.NATS: {"WARMLANE_NATS_URL": self._nats()},
             Reads.POSTGRES: {"WARMLANE_POSTGRES_DSN": self._postgres()},
             Reads.OBJECTS: self._objects(),
-            Reads.MODELS: {"MODELS_ROOT": str(self._models_root)},
+            Reads.MODELS: {"MODELS_ROOT": str(self._models_root), **self._threads()},
             Reads.API_KEYS: {
                 "WARMLANE_BOOTSTRAP_API_KEY": data.secret("api_key"),
                 "WARMLANE_ADMIN_KEY": data.secret("admin_key"),
@@ -138,6 +138,13 @@ class Planner:
             "WARMLANE_S3_BUCKET": server.bucket,
             "WARMLANE_S3_REGION": server.region,
         }
+
+    def _threads(self) -> dict[str, str]:
+        """Tiny engines share the processor; left alone, each lane's threads spin for all cores and triple load times."""
+        if self._options.engine == "real" or "OMP_NUM_THREADS" in os.environ:
+            return {}
+        lanes = sum(Reads.MODELS in service.reads for service in self._services)
+        return {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // max(1, lanes)))}
 
     def _steps(self) -> list[StepSpec]:
         """What has to be done first for the services of this stack, and for them only."""

@@ -3,9 +3,10 @@
 import hmac
 import time
 
+from warmlane_contracts.apikey import is_well_formed, key_id
 from warmlane_storage.postgres import Postgres
 
-from warmlane_gateway.domain.apikey import Caller, is_well_formed, key_hash, key_id
+from warmlane_gateway.domain.apikey import Caller, key_hash
 
 _REMEMBERED_S = 5.0
 _MOST = 10_000

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from pydantic import TypeAdapter
 from warmlane_contracts.messages import InputRef, ResultRef, Stage, Timings
 from warmlane_jobs.task import TaskState, TaskStatus
 from warmlane_storage.postgres import Connection, Postgres, Row
@@ -19,12 +20,16 @@ _ACCEPT = """
 with accepted as (
     insert into tasks (task_id, owner, type, model, mode, lane, job_id, prompt, params, inputs, output_format, seed,
                        correlation_id, traceparent)
-    select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
-                         $9::jsonb[], $10::jsonb[], $11::text[], $12::bigint[], $13::text[], $14::text[])
+    select a, b, c, d, e, f, g, h, i::jsonb, j::jsonb, k, l, m, n
+    from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+                $9::text[], $10::text[], $11::text[], $12::bigint[], $13::text[], $14::text[])
+         as task(a, b, c, d, e, f, g, h, i, j, k, l, m, n)
 )
 insert into outbox (message_id, subject, payload)
 select * from unnest($7::text[], $15::text[], $16::bytea[])
 """
+
+_INPUTS = TypeAdapter(tuple[InputRef, ...])
 
 _UPDATE = """
 update tasks set status = $2, progress = $3, stage = $4, step = $5, steps = $6, attempt = $7, worker = $8,
@@ -166,8 +171,8 @@ def _columns(tasks: Sequence[NewTask]) -> list[list[Any]]:
         [job.lane for job in jobs],
         [job.job_id for job in jobs],
         [job.params.prompt for job in jobs],
-        [job.params.model_dump(exclude_none=True) for job in jobs],
-        [[ref.model_dump() for ref in job.inputs] for job in jobs],
+        [job.params.model_dump_json(exclude_none=True) for job in jobs],
+        [_INPUTS.dump_json(job.inputs).decode() for job in jobs],
         [job.output_format for job in jobs],
         [job.params.seed for job in jobs],
         [task.correlation_id for task in tasks],
@@ -210,7 +215,7 @@ def _task(row: Row) -> Task:
         fallback_reason=row["fallback_reason"],
         job_id=row["job_id"],
         params=row["params"],
-        inputs=tuple(InputRef.model_validate(ref) for ref in row["inputs"]),
+        inputs=_INPUTS.validate_python(row["inputs"]),
         output_format=row["output_format"],
         seed=row["seed"],
         correlation_id=row["correlation_id"],

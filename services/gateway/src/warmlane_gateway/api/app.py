@@ -34,7 +34,7 @@ def make_app() -> FastAPI:
     )
     for router in (generate.router, tasks.router, results.router, gallery.router, assets.router, service.router):
         app.include_router(router)
-    for error in (WarmlaneError, HTTPException, RequestValidationError):
+    for error in (WarmlaneError, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(error, answer)
     return app
 

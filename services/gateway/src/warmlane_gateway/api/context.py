@@ -50,6 +50,10 @@ class RequestContext:
                 await self._app(scope, self._bounded(receive), exchange.send)
         except Exception as error:
             if exchange.status:
+                # The answer has begun. One that is whole (a 500 of ours) needs nothing more; a stream that broke off has
+                # to be seen as broken, which the server does when the error reaches it.
+                if exchange.whole:
+                    return
                 raise
             response = (
                 self._too_large(correlation_id)
@@ -89,6 +93,7 @@ class _Exchange:
 
     def __init__(self, scope: Scope, send: Send, correlation_id: str, traceparent: str) -> None:
         self.status = 0
+        self.whole = False
         self._scope = scope
         self._send = send
         self._correlation_id = correlation_id
@@ -106,6 +111,7 @@ class _Exchange:
             headers["traceparent"] = self._traceparent
             headers["X-Content-Type-Options"] = "nosniff"
         await self._send(message)
+        self.whole = message["type"] == "http.response.body" and not message.get("more_body", False)
 
     def note(self) -> None:
         """Count and log the request."""

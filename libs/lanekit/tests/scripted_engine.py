@@ -1,0 +1,79 @@
+"""An engine that does what the prompt says: the tests' stand-in for a model, in a real child process.
+
+prompt = "steps=3 pause=0.05 then=crash"     then: done (default), crash, hang, fail, full, silent, babble
+"""
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from warmlane_contracts.catalogue import ModelRuntime
+from warmlane_contracts.errors import ErrorCode
+from warmlane_contracts.messages import Stage
+from warmlane_lanekit.engine import (
+    EngineFault,
+    GenerateReport,
+    GenerateSpec,
+    GenerationCancelled,
+    LoadReport,
+    MemoryReading,
+    StepProgress,
+)
+
+
+class ScriptedEngine:
+    """See the module."""
+
+    def load(self, model_dir: Path, runtime: ModelRuntime) -> LoadReport:
+        """Load, or refuse a folder that is called broken."""
+        print("a library prints while it loads")
+        if model_dir.name == "broken":
+            raise EngineFault(ErrorCode.MODEL_UNAVAILABLE, "the folder is broken")
+        return LoadReport(seconds=0.01, parameters=runtime.steps, weights_bytes=1)
+
+    def generate(
+        self, spec: GenerateSpec, *, progress: Callable[[StepProgress], None], cancelled: Callable[[], bool]
+    ) -> GenerateReport:
+        """Follow the script."""
+        script = dict(word.split("=") for word in spec.params.prompt.split())
+        steps = int(script.get("steps", "2"))
+        for step in range(steps):
+            time.sleep(float(script.get("pause", "0.01")))
+            if cancelled() and script.get("then") != "hang":
+                raise GenerationCancelled
+            live = spec.scratch / "live.webp"
+            live.write_bytes(b"live %d" % step)
+            progress(StepProgress(stage=Stage.DENOISING, step=step + 1, steps=steps, live_preview=live))
+        _end(script.get("then", "done"))
+        clip, preview = spec.scratch / "clip.mp4", spec.scratch / "preview.webp"
+        clip.write_bytes(f"clip of {spec.params.seed} with {len(spec.images)} images".encode())
+        preview.write_bytes(b"preview")
+        return GenerateReport(
+            clip=clip, preview=preview, content_type="video/mp4", width=64, height=64, frames=5, fps=8, denoise_s=0.1
+        )
+
+    def evict(self) -> None:
+        """Have nothing to release."""
+
+    def memory(self) -> MemoryReading:
+        """Read a made-up memory."""
+        return MemoryReading(rss_bytes=1000, peak_bytes=900, allocated_bytes=100)
+
+
+def _end(how: str) -> None:
+    match how:
+        case "crash":
+            sys.stderr.write("segmentation fault, said the device\n")
+            sys.stderr.flush()
+            os._exit(139)
+        case "hang":
+            time.sleep(600)
+        case "fail":
+            raise ValueError("the tensor had the wrong shape")
+        case "full":
+            raise EngineFault(ErrorCode.GPU_OUT_OF_MEMORY, "tried to allocate 20 GiB")
+        case "babble":
+            os.write(1, b"stray output\n" * 3)
+            sys.stderr.write("x" * 3_000_000 + "\n")
