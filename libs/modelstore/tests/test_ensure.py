@@ -118,6 +118,21 @@ def test_borrowed_files_come_from_the_lender_without_the_lender(hub, repo, model
     assert made.status("lender").state is State.PARTIAL
 
 
+def test_loras_lie_beside_the_components_and_optional_files_may_be_absent(hub, repo, models_root):
+    other = hub.root / "org/loras"
+    file = put(other, "very/own/name.safetensors", b"lora")
+    style = {"name": "style", "file": file, "source": [hub_source(hub, "org/loras")], "scale": 0.8}
+    elsewhere = style | {"name": "fp8only", "applies_to": ["fp8"]}
+    files = [put(repo, "c.json", b"{}"), {"path": "preview.png", "optional": True}]
+    made = store(models_root, model(files=files, sources=[hub_source(hub)], lora=[style, elsewhere]))
+    made.ensure("small")
+    path = made.status("small").path
+    assert (path / "loras/style.safetensors").read_bytes() == b"lora"
+    assert not (path / "loras/fp8only.safetensors").exists()
+    assert not (path / "preview.png").exists()
+    assert made.resolver.resolve("small").model.loras[0].scale == 0.8
+
+
 @pytest.mark.parametrize("count", [2, 10])
 def test_many_processes_ensure_one_model_with_one_download(hub, repo, models_root, count):
     files = [put(repo, "w.safetensors", noise(1, 4 * MIB)), put(repo, "config.json", b"{}")]

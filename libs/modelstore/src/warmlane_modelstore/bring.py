@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
 from warmlane_modelstore.blobs import BlobStore
+from warmlane_modelstore.errors import Code, StoreError
 from warmlane_modelstore.leases.holding import LeaseRoom
 from warmlane_modelstore.ledger import Finished, Ledger, ledger_key
 from warmlane_modelstore.manifest.entries import Source
@@ -98,7 +99,12 @@ class Bringer:
                 part=part_name(file, self._owner),
                 isolate=isolate,
             )
-            fetched = self._downloader.fetch(wish, clients.get(file.sources), progress)
+            try:
+                fetched = self._downloader.fetch(wish, clients.get(file.sources), progress)
+            except StoreError as error:
+                if spec.optional and error.code is Code.NOT_FOUND:
+                    return
+                raise
             self._keep(file, fetched, ledger)
 
     def _keep(self, file: PlannedFile, fetched: Fetched, ledger: Ledger) -> None:

@@ -8,6 +8,7 @@ Every step can be killed. What it had finished lies in `.tmp` and `.blobs`, refe
 ensure goes on from there; a model is visible only after the last rename.
 """
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -19,12 +20,14 @@ from warmlane_modelstore.bring import Bringer
 from warmlane_modelstore.convert.converter import Converter
 from warmlane_modelstore.disk import Quota, measure, require_quota, require_room
 from warmlane_modelstore.errors import Code, StoreError
+from warmlane_modelstore.host import long_paths_enabled
 from warmlane_modelstore.leases.holding import Held, LeaseRoom
 from warmlane_modelstore.leases.lease import Holder
 from warmlane_modelstore.leases.lease import read as read_lease
 from warmlane_modelstore.ledger import Finished, Ledger
 from warmlane_modelstore.manifest.entries import Convert, Source
 from warmlane_modelstore.manifest.identity import ModelId
+from warmlane_modelstore.manifest.pathrules import length_problem
 from warmlane_modelstore.places import Places, key_of
 from warmlane_modelstore.planning import Plan, PlannedFile, Planner
 from warmlane_modelstore.publish import Publisher
@@ -127,6 +130,7 @@ class Ensurer:
         progress.enter(Phase.LISTING)
         plan = self._planner.make(resolved)
         progress.enter(Phase.CHECKING)
+        self._check_lengths(resolved, plan)
         ledger = Ledger(self._places.ledger(resolved.id))
         self._reuse(resolved, ledger)
         downloader = self._downloader(halt.event)
@@ -159,6 +163,15 @@ class Ensurer:
         self._publisher.forget_clear(record, self._referenced)
         self._publisher.clean(resolved)
         return bringer.fetched_bytes
+
+    def _check_lengths(self, resolved: Resolved, plan: Plan) -> None:
+        """Windows refuses long paths half way through; say so before the first byte."""
+        windows = sys.platform == "win32"
+        for file in plan.files:
+            absolute = str(self._places.model(resolved.id).absolute() / file.spec.path)
+            problem = length_problem(absolute, windows=windows, long_paths=windows and long_paths_enabled())
+            if problem:
+                raise StoreError(Code.IO_FAIL, problem, "Enable long paths, or set MODELS_ROOT to a shorter path.")
 
     def _reuse(self, resolved: Resolved, ledger: Ledger) -> None:
         """Takes over what is intact of an earlier publication, and drops blobs that changed with its files.

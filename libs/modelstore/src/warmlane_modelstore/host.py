@@ -6,6 +6,7 @@ tables. So an identity carries boot id, pid namespace and the process's start ti
 
 import os
 import platform
+import sys
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -98,4 +99,18 @@ def _alive(pid: int) -> bool:
         return False
     except OSError:
         return True
+    return True
+
+
+def long_paths_enabled() -> bool:
+    """Whether this Windows takes paths beyond 260 characters; True everywhere else."""
+    if sys.platform == "win32":
+        import winreg  # noqa: PLC0415 - there only
+
+        where = r"SYSTEM\CurrentControlSet\Control\FileSystem"
+        try:
+            with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, where) as key:
+                return bool(winreg.QueryValueEx(key, "LongPathsEnabled")[0])
+        except OSError:
+            return False
     return True

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 _INDEX = ".safetensors.index.json"
 _WEIGHTS = ".safetensors"
 _INDEX_BYTES = 32 * 1024 * 1024
+LORAS = "loras"
 # Only these are turned into another precision: a VAE in bf16 shows bands, an encoder comes in bf16 already.
 _CONVERTED_COMPONENTS = frozenset({"transformer", "transformer_2", "unet"})
 
@@ -158,7 +159,18 @@ class Planner:
 def _assemble(resolved: Resolved, own: Iterable[PlannedFile], borrowed: Iterable[PlannedFile]) -> Plan:
     """Own files first; whether a file is raw depends on layout and conversion of the model it ends in."""
     raw = [replace(file, raw=_is_raw(resolved, file.spec)) for file in own]
-    return Plan((*raw, *borrowed), resolved.model.inlines)
+    return Plan((*raw, *borrowed, *_overlays(resolved)), resolved.model.inlines)
+
+
+def _overlays(resolved: Resolved) -> Iterable[PlannedFile]:
+    """LoRAs lie beside the components as `loras/<name>`, under their own name whatever their source calls them."""
+    for lora in resolved.model.loras:
+        if lora.applies_to and resolved.variant.name not in lora.applies_to:
+            continue
+        suffix = posixpath.splitext(lora.file.path)[1]
+        path = f"{LORAS}/{lora.name}{suffix}"
+        spec = replace(lora.file, path=path, source_path=lora.file.remote, component=LORAS)
+        yield PlannedFile(spec, lora.sources)
 
 
 def _is_raw(resolved: Resolved, spec: FileSpec) -> bool:
