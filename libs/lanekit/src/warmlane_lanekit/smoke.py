@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from PIL import Image
-from warmlane_contracts.catalogue import Model, load_catalogue
+from warmlane_contracts.catalogue import Model, ModelRuntime, load_catalogue
 from warmlane_contracts.messages import ClipParams
 from warmlane_modelstore.errors import Code, StoreError
 
@@ -37,7 +37,7 @@ async def _generate(model: Model, directory: Path, steps: int, engine: str) -> P
     await process.start()
     try:
         await process.ready()
-        await process.load(directory, model.runtime)
+        await process.load(directory, _shortened(model.runtime, steps))
         scratch = Path(tempfile.mkdtemp(prefix="smoke-"))
         report = await process.generate(_spec(model, steps, scratch), lambda _: None)
         return report.clip
@@ -45,9 +45,16 @@ async def _generate(model: Model, directory: Path, steps: int, engine: str) -> P
         await process.kill()
 
 
+def _shortened(runtime: ModelRuntime, steps: int) -> ModelRuntime:
+    """The lane's own schedule, cut to so few steps: a table of sigmas is made for one number of steps only."""
+    if not runtime.sigmas:
+        return runtime
+    return runtime.model_copy(update={"sigmas": (*runtime.sigmas[:steps], 0.0), "steps": steps})
+
+
 def _spec(model: Model, steps: int, scratch: Path) -> GenerateSpec:
-    """The first mode of the model that needs no picture, else its first mode with a grey one."""
-    mode = next((mode for mode in model.modes if not mode.images), model.modes[0])
+    """The model's first mode, with grey pictures where it wants some."""
+    mode = model.modes[0]
     images: tuple[ImageInput, ...] = ()
     for slot in mode.images:
         path = scratch / f"{slot.role}.png"
