@@ -362,6 +362,24 @@ def test_a_disk_filled_by_others_meanwhile_is_told_cleanly_and_the_download_goes
     assert strays(small_disk) == []
 
 
+def test_a_full_disk_at_any_small_write_is_no_space_too(hub, repo, models_root, monkeypatch):
+    import errno
+
+    made = store(models_root, model(files=[put(repo, "c.json", b"{}")], sources=[hub_source(hub)]))
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device", "record")
+
+    monkeypatch.setattr("warmlane_modelstore.publish.write_record", full)
+    with pytest.raises(StoreError) as caught:
+        made.ensure("small")
+    assert caught.value.code is Code.NO_SPACE
+    monkeypatch.undo()
+    hub.reset()
+    made.ensure("small")
+    assert hub.gets() == []
+
+
 def test_secrets_of_the_environment_appear_in_no_error_and_no_record(hub, repo, models_root):
     secret = "hf_do_not_print_me"
     hub.faults.token = "another"

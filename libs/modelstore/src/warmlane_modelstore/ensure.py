@@ -36,6 +36,7 @@ from warmlane_modelstore.sources.base import SourceClient
 from warmlane_modelstore.status import State, StatusReader
 from warmlane_modelstore.transfer.backoff import Cancelled
 from warmlane_modelstore.transfer.download import Downloader
+from warmlane_modelstore.transfer.part import disk_error
 from warmlane_modelstore.transfer.progress import Phase, Progress
 from warmlane_modelstore.verifying import hash_file
 
@@ -99,6 +100,13 @@ class Ensurer:
 
     def ensure(self, resolved: Resolved, policy: Policy, progress: Progress, stop: threading.Event) -> Outcome:
         """Returns once the model is COMPLETE. Raises StoreError, or Cancelled when `stop` is set by the caller."""
+        try:
+            return self._ensure(resolved, policy, progress, stop)
+        except OSError as error:
+            # A disk may fill or fail at any small write: a ledger line, a record, a rename.
+            raise disk_error(error, Path(error.filename or self._places.root)) from error
+
+    def _ensure(self, resolved: Resolved, policy: Policy, progress: Progress, stop: threading.Event) -> Outcome:
         began = time.monotonic()
         self._check_license(resolved, policy)
         if self._statuses.status(resolved).ready:

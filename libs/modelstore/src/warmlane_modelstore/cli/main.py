@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from warmlane_modelstore.cli.answer import Answer, failure, print_answer
 from warmlane_modelstore.cli.arguments import build_parser
-from warmlane_modelstore.errors import StoreError
+from warmlane_modelstore.errors import Code, StoreError
 from warmlane_modelstore.masking import Masker
 from warmlane_modelstore.settings import StoreSettings
 from warmlane_modelstore.store import ModelStore
@@ -48,6 +48,13 @@ def _run(command: str, chosen: object, environ: Mapping[str, str], masker: Maske
         return _typed(module.run(chosen, store))
     except StoreError as error:
         return failure(error)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return failure(
+            StoreError(
+                Code.IO_FAIL, f"{where}{error.strerror or error}", "Check MODELS_ROOT: its disk and permissions."
+            )
+        )
     except KeyboardInterrupt:
         return Answer({}, "Stopped. What was fetched is kept; the same command goes on from there.", _INTERRUPTED)
 

@@ -45,9 +45,11 @@ class Held:
 
     def _run(self) -> None:
         while not self._stop.wait(self._beat_s):
-            if not self.lease.beat(self._progress()):
-                self.lost.set()
-                return
+            # A disk that refuses one beat may take the next; silence for the ttl ends the lease in any case.
+            with contextlib.suppress(OSError):
+                if not self.lease.beat(self._progress()):
+                    self.lost.set()
+                    return
 
     def check(self) -> None:
         """Raises LEASE_LOST unless the lease is still ours. Call before anything that others can see."""
