@@ -3,7 +3,7 @@
     python bench/modelstore_s3.py [MIB]        needs boto3 (a bench tool, no dependency of anything)
 
 Two comparisons, both writing the same file to the same folder: the bare transfers, ranges over boto3's managed ones; and
-the downloads one can trust, ours with its journal and inline sha256 over boto3's and a sha256 after it. Each to shared
+the downloads one can trust, ours with its journal and inline sha256 over boto3's and a sha256 and fsync after it. Each to shared
 memory, where the transfer is measured, and to the disk. On a small machine server and client share the cores, so the
 client's CPU seconds are kept too.
 """
@@ -88,6 +88,9 @@ def theirs_hashed(client: object, folder: Path) -> None:
     target = folder / "boto"
     client.download_file(BUCKET, "blob", str(target))
     hash_file(target)
+    # Ours is on the disk when it returns, so theirs has to be as well.
+    with target.open("rb") as file:
+        os.fsync(file.fileno())
     target.unlink()
 
 
