@@ -49,9 +49,8 @@ class Stack:
         """Return all statuses of a task's event stream, to its end."""
         seen: list[dict[str, Any]] = []
         with self.client.stream("GET", f"/status/{task_id}/events") as events:
-            for line in events.iter_lines():
-                if line.startswith("data: {") and line != "data: {}":
-                    seen.append(json.loads(line.removeprefix("data: ")))
+            data = (line.removeprefix("data: ") for line in events.iter_lines() if line.startswith("data: {"))
+            seen.extend(json.loads(status) for status in data if status != "{}")
         return seen
 
     def done(self, **body: Any) -> dict[str, Any]:
