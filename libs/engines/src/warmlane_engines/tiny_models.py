@@ -25,6 +25,7 @@ from transformers.utils import logging as transformers_logging
 
 _WIDTH = 32
 _LOUDER = 4.0
+_LIVELIER = 1.7
 _DIT: dict[str, Any] = {
     "patch_size": (1, 2, 2),
     "num_attention_heads": 2,
@@ -64,7 +65,7 @@ def build_phr00t() -> DiffusionPipeline:
             **_DIT, in_channels=16, num_layers=3, vace_layers=[0, 2], vace_in_channels=96
         ),
     )
-    _amplify(transformer.vace_patch_embedding)
+    _amplify(transformer.vace_patch_embedding, _LOUDER)
     return WanVACEPipeline(
         tokenizer=tokenizer,
         text_encoder=text_encoder,
@@ -129,18 +130,20 @@ def _vae() -> AutoencoderKLWan:
             base_dim=4, z_dim=16, dim_mult=[1, 1, 1, 1], num_res_blocks=1, temperal_downsample=[False, True, True]
         ),
     )
-    _amplify(vae.encoder)
+    _amplify(vae.encoder, _LOUDER)
+    _amplify(vae.decoder, _LIVELIER)
     return vae
 
 
-def _amplify(module: torch.nn.Module) -> None:
+def _amplify(module: torch.nn.Module, factor: float) -> None:
     """Make convolutions louder. Through layers this narrow a picture fades with the usual start, the last frame's most:
-    every conditioning image must show in the clip, or tests of conditioning would prove nothing.
+    every conditioning image must show in the clip, or tests of conditioning would prove nothing, and a clip should
+    have something in it to see.
     """
     with torch.no_grad():
         for part in module.modules():
             if isinstance(part, (torch.nn.Conv2d, torch.nn.Conv3d)):
-                part.weight.mul_(_LOUDER)
+                part.weight.mul_(factor)
 
 
 def _scheduler(shift: float) -> UniPCMultistepScheduler:
