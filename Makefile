@@ -60,10 +60,12 @@ format: setup ## Format, and fix what can be fixed safely
 .PHONY: generate
 generate: setup ## Regenerate the committed specifications
 	$(MAIN)/python -m warmlane_contracts.export write .
+	$(MAIN)/python -m warmlane_gateway openapi > docs/api/openapi.json
 
 .PHONY: verify
 verify: setup ## The committed specifications equal the regenerated ones
 	$(MAIN)/python -m warmlane_contracts.export verify .
+	@$(MAIN)/python -m warmlane_gateway openapi | cmp -s - docs/api/openapi.json || { echo "docs/api/openapi.json is stale: run 'make generate' and commit the result." >&2; exit 1; }
 
 .PHONY: bench
 bench: setup ## Benchmarks, or one (ONLY=submit); each writes bench/results/<name>.json

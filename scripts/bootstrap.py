@@ -68,8 +68,8 @@ class Environment:
 
     def stamp(self) -> str:
         """Digest of what decides the content: interpreter, lock, declarations, this file, and where it all lies."""
-        decides = [ROOT / "pyproject.toml", LOCK, Path(__file__), *(path / "pyproject.toml" for path in self.packages)]
-        digest = hashlib.sha256(f"{sys.version}\0{self.directory}".encode())
+        decides = [LOCK, Path(__file__), *(path / "pyproject.toml" for path in self.packages)]
+        digest = hashlib.sha256(f"{sys.version}\0{self}".encode())
         for path in decides:
             digest.update(path.read_bytes() if path.exists() else b"-")
         return digest.hexdigest()

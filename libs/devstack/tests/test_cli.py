@@ -94,6 +94,7 @@ def gateway(monkeypatch):
     trace = {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}
     fake.routes[("POST", "/generate")] = lambda handler: answer(handler, status("pending"), status=202, headers=trace)
     fake.routes[("GET", f"/status/{TASK}")] = lambda handler: answer(handler, status("done", progress=100, seed=7))
+    fake.routes[("GET", f"/status/{TASK}/events")] = events((1, status("done", progress=100, seed=7)))
     fake.routes[("GET", f"/results/{TASK}")] = lambda handler: answer(handler, CLIP, kind="video/mp4")
     fake.routes[("GET", f"/preview/{TASK}")] = lambda handler: answer(handler, b"preview", kind="image/webp")
     yield fake
@@ -208,10 +209,8 @@ def test_an_answer_that_is_no_problem_document_is_still_one_line(gateway, warmla
 
 
 def test_a_broken_stream_is_resumed_where_it_broke(gateway, warmlane, tmp_path):
-    states = iter([status("pending", queue_position=2, eta_s=4), status("done")])
-    gateway.routes[("GET", f"/status/{TASK}")] = lambda handler: answer(handler, next(states))
     streams = iter([
-        events((1, status("pending", queue_position=1)), (2, status("processing", stage="denoising", step=1, steps=4))),
+        events((1, status("pending", queue_position=1, eta_s=4)), (2, status("processing", stage="denoising", step=1, steps=4))),
         problem(503, "dependency_unavailable"),
         events((3, status("processing", progress=80)), (4, status("done", progress=100))),
     ])  # fmt: skip
@@ -232,8 +231,6 @@ def test_following_gives_up_when_nothing_is_heard_for_long(gateway, warmlane, mo
 
 
 def test_ctrl_c_leaves_the_task_and_says_how_to_watch_and_cancel_it(gateway, warmlane, monkeypatch):
-    gateway.routes[("GET", f"/status/{TASK}")] = lambda handler: answer(handler, status("processing"))
-
     def interrupted(*arguments):
         raise KeyboardInterrupt
 
@@ -246,7 +243,7 @@ def test_ctrl_c_leaves_the_task_and_says_how_to_watch_and_cancel_it(gateway, war
 
 def test_a_failed_task_fails_the_command_with_its_reason(gateway, warmlane):
     failed = status("failed", error={"code": "engine_crashed", "message": "the engine died three times"})
-    gateway.routes[("GET", f"/status/{TASK}")] = lambda handler: answer(handler, failed)
+    gateway.routes[("GET", f"/status/{TASK}/events")] = events((1, failed))
     code, _, err = warmlane("generate", "--model", "m", "--prompt", "p")
     assert (code, err.splitlines()[-1]) == (
         Exit.FAILED,
@@ -263,12 +260,34 @@ def test_a_damaged_download_is_refused_and_leaves_no_file(gateway, warmlane, tmp
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_cut_download_leaves_no_file(gateway, warmlane, tmp_path):
+def test_a_cut_download_is_tried_again(gateway, warmlane, tmp_path):
+    lengths = iter([len(CLIP) + 1, len(CLIP)])
+
+    def cut_once(handler):
+        answer(handler, CLIP, headers={"Content-Length": str(next(lengths))})
+
+    gateway.routes[("GET", f"/results/{TASK}")] = cut_once
+    code, _, _ = warmlane("generate", "--model", "m", "--prompt", "p", "-o", tmp_path / "c.mp4")
+    assert code == Exit.DONE
+    assert (tmp_path / "c.mp4").read_bytes() == CLIP
+
+
+def test_a_download_that_stays_cut_leaves_no_file(gateway, warmlane, tmp_path, monkeypatch):
+    monkeypatch.setattr(following, "GIVE_UP_AFTER_S", 0.05)
     length = {"Content-Length": str(len(CLIP) + 1)}
     gateway.routes[("GET", f"/results/{TASK}")] = lambda handler: answer(handler, CLIP, headers=length)
     code, _, _ = warmlane("generate", "--model", "m", "--prompt", "p", "-o", tmp_path / "c.mp4")
     assert code == Exit.NETWORK
     assert list(tmp_path.iterdir()) == []
+
+
+def test_times_and_numbers_are_short_in_tables(gateway, warmlane):
+    long = {"lane": "phr00t", "availability": "ready", "warm": True, "service_s": 1.23456}
+    gateway.routes[("GET", "/lanes")] = lambda handler: answer(handler, {"lanes": [long]})
+    assert "1.2 " in warmlane("lanes")[1]
+    shown = status("done", created_at="2026-11-21T00:02:00.909489Z")
+    gateway.routes[("GET", f"/status/{TASK}")] = lambda handler: answer(handler, shown)
+    assert "2026-11-21 00:02:00 " in warmlane("tasks", "show", TASK)[1]
 
 
 def test_tasks_and_lanes_are_tables_for_people_and_documents_for_machines(gateway, warmlane):
@@ -283,6 +302,8 @@ def test_tasks_and_lanes_are_tables_for_people_and_documents_for_machines(gatewa
     assert json.loads(warmlane("tasks", "list", "--json")[1]) == tasks
     assert json.loads(warmlane("tasks", "--json", "list", "--status", "done")[1]) == tasks
     assert gateway.asked[-1][1] == "/tasks?limit=20&status=done"
+    warmlane("tasks", "--limit", "3", "--status", "failed")
+    assert gateway.asked[-1][1] == "/tasks?limit=3&status=failed"
     assert "ready" in warmlane("lanes")[1]
     assert json.loads(warmlane("lanes", "status", "--json")[1]) == lanes
     assert warmlane("tasks", "cancel", TASK)[1] == f"{TASK}: cancelled\n"

@@ -26,7 +26,7 @@ Make = Callable[..., GenerateReport]
 def models_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with both tiny models."""
     root = tmp_path_factory.mktemp("models")
-    for name in tiny.BUILDERS:
+    for name in tiny.NAMES:
         assert tiny.build(name, root)
     return root
 

@@ -28,7 +28,7 @@ class ScriptedEngine:
 
     def load(self, model_dir: Path, runtime: ModelRuntime) -> LoadReport:
         """Load, or refuse a folder that is called broken."""
-        print("a library prints while it loads")
+        sys.stdout.write("a library prints while it loads\n")
         if model_dir.name == "broken":
             raise EngineFault(ErrorCode.MODEL_UNAVAILABLE, "the folder is broken")
         return LoadReport(seconds=0.01, parameters=runtime.steps, weights_bytes=1)

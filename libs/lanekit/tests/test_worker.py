@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from warmlane_bus.lease import Lease
 from warmlane_bus.ports import Stored
 from warmlane_bus.register import Written
 from warmlane_contracts.envelope import decode
@@ -25,6 +26,7 @@ from warmlane_contracts.topology import (
     DIRECTORY_BUCKET,
     EVENT_STREAM,
     LANE_STREAM,
+    LEASE_BUCKET,
     PROJECTOR_EVENTS,
     cancel_hint_subject,
     directory_key,
@@ -237,6 +239,21 @@ async def test_attempts_are_bounded_by_the_register(make_worker, submit, last, r
     await make_worker()
     failed = await ended(last, job)
     assert (failed.code, failed.attempt) == ("attempts_exhausted", 2)
+
+
+async def test_a_second_copy_of_a_token_takes_nothing_from_a_living_holder(
+    make_worker, submit, last, register, bus
+) -> None:
+    job = await submit("steps=1")
+    claim = Claimed(
+        task_id=job.task_id, job_id=job.job_id, lane=LANE, record_id=new_ulid(), worker="elsewhere", attempt=1
+    )
+    outcome = await register.write(claim, after=0, traceparent="", correlation_id="")
+    bucket = await bus.bucket(LEASE_BUCKET)
+    await Lease(bucket, lane=LANE, job_id=job.job_id, claim_seq=outcome.seq, worker="elsewhere").acquire()
+    await make_worker()
+    assert isinstance(await ended(last, await submit("steps=1")), Done)
+    assert (await last(job)).seq == outcome.seq
 
 
 @pytest.mark.parametrize("payload", [b"not json", b'{"type": "warmlane.v9.job"}'])

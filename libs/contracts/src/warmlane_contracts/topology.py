@@ -30,6 +30,8 @@ WAIT_S = 30.0
 """How long a request may wait for the degraded worker. Part of the contract: no setting changes it."""
 MAX_ATTEMPTS = 3
 LANES = ("anisora", "phr00t")
+LANE_WORKERS = 16
+"""How many workers of one lane may have a job in hand at once."""
 NO_JOB = "-"
 """Stands where a subject has a job token and the fact belongs to no job."""
 
@@ -180,7 +182,11 @@ TOPOLOGY = Topology(
     consumers=(
         *(
             Consumer(
-                LANE_STREAM, lane, f"wl.v1.lane.{lane}.*", f"Hands jobs to the {lane} lane, one at a time per slot."
+                LANE_STREAM,
+                lane,
+                f"wl.v1.lane.{lane}.*",
+                f"Hands jobs to the workers of the {lane} lane, one at a time to each.",
+                max_ack_pending=LANE_WORKERS,
             )
             for lane in LANES
         ),

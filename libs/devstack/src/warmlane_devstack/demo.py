@@ -16,7 +16,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress
 
-from warmlane_devstack.cli.follow import bar, check_done, follow, show
+from warmlane_devstack.cli.follow import bar, check_done, follow, patiently, show
 from warmlane_devstack.cli.gateway import Gateway
 from warmlane_devstack.cli.generate import submit
 from warmlane_devstack.exits import CommandFailed
@@ -114,14 +114,15 @@ def generate(console: Console, workspace: Workspace) -> list[Made]:
 def make(gateway: Gateway, clip: Clip, out: Path, progress: Progress) -> Made:
     began = time.monotonic()
     shown = progress.add_task(clip.title, total=100, note="", stage="pending")
-    task_id, trace_id = submit(gateway, clip.body, None)
-    status: dict[str, Any] = {}
-    for status in follow(gateway, task_id):
+    status, trace_id = submit(gateway, clip.body, None)
+    task_id = status["task_id"]
+    for latest in follow(gateway, status):
+        status = latest
         show(progress, shown, status)
     check_done(status)
     target, preview = out / f"{clip.name}.mp4", out / f"{clip.name}.webp"
-    size = gateway.download(f"/results/{task_id}", target)
-    gateway.download(f"/preview/{task_id}", preview)
+    size = patiently(lambda: gateway.download(f"/results/{task_id}", target))
+    patiently(lambda: gateway.download(f"/preview/{task_id}", preview))
     return Made(target, preview, size, time.monotonic() - began, trace_id)
 
 

@@ -6,6 +6,9 @@ fetch ──► not a job of this lane ──► term
       │                        └──► released ──► nak (the next worker takes it at once)
       │                        └──► not ours any more, or unknown ──► nothing: it comes again by itself
       └─► claim lost to somebody who works on it ──► nak for an ack wait
+
+The register alone knows how many attempts there were and who holds the job; delivery counts and clocks only decide who
+waits a little.
 """
 
 import asyncio
@@ -15,13 +18,14 @@ from datetime import datetime
 from typing import cast
 
 import structlog
-from warmlane_bus.ports import BusUnavailable, Delivery, Pull
-from warmlane_bus.register import Lost, StateRegister, Written
+from warmlane_bus.lease import sign_of_life
+from warmlane_bus.ports import Bucket, BusUnavailable, Delivery, Pull
+from warmlane_bus.register import Held, Lost, StateRegister, Written
 from warmlane_contracts.envelope import Envelope, UnknownMessageError, decode
 from warmlane_contracts.errors import ErrorCode
 from warmlane_contracts.ids import new_ulid
 from warmlane_contracts.messages import TERMINAL, Claimed, Failed, JobRequested, Message
-from warmlane_contracts.topology import ACK_WAIT_S
+from warmlane_contracts.topology import ACK_WAIT_S, HEARTBEAT_S
 from warmlane_jobs.attempt import AlreadyEnded, GiveUp, TakeAttempt, decide_attempt
 from warmlane_runtime.faults import fault_point
 from warmlane_runtime.logging import bound
@@ -45,6 +49,7 @@ class ClaimLoop:
         worker: str,
         pull: Pull,
         register: StateRegister,
+        leases: Bucket,
         resident: Resident,
         attempts: Attempts,
         fetch_s: float,
@@ -54,6 +59,7 @@ class ClaimLoop:
         self._worker = worker
         self._pull = pull
         self._register = register
+        self._leases = leases
         self._resident = resident
         self._attempts = attempts
         self._fetch_s = fetch_s
@@ -131,10 +137,23 @@ class ClaimLoop:
                 await delivery.ack()
             case GiveUp(attempts, after):
                 await self._give_up(envelope, job, delivery, attempts=attempts, after=after)
+            case TakeAttempt() if delivery.deliveries == 1 and await self._somebody_works_on(job, held):
+                # A second copy of the token (the broker had forgotten its message id, or the consumer was made anew)
+                # must not take a job from a holder that lives.
+                await delivery.nak(HEARTBEAT_S)
             case TakeAttempt(number, after):
                 claim = await self._claim(envelope, job, delivery, number=number, after=after)
                 if claim is not None:
                     await self._run(claim, delivery)
+
+    async def _somebody_works_on(self, job: JobRequested, held: Held | None) -> bool:
+        if held is None or not isinstance(held.record, Claimed):
+            return False
+        sign = await sign_of_life(self._leases, self._lane, job.job_id)
+        if sign is None or sign.claim_seq != held.seq:
+            return False
+        # Our clock only makes us wait: a wrong one costs seconds, and taking over too early is fenced.
+        return 0 <= (now() - sign.renewed_at).total_seconds() < 2 * HEARTBEAT_S
 
     async def _claim(
         self, envelope: Envelope[Message], job: JobRequested, delivery: Delivery, *, number: int, after: int

@@ -154,6 +154,7 @@ class Worker(Part):
             worker=self._worker_id,
             pull=await bus.pull(LANE_STREAM, self._model.lane),
             register=StateRegister(bus, source=f"warmlane/{self._service.name}"),
+            leases=await bus.bucket(LEASE_BUCKET),
             resident=self.resident,
             attempts=attempts,
             fetch_s=self._settings.worker.fetch_s,

@@ -97,9 +97,9 @@ class Gateway(Part):
         self._bus = bus = await NatsBus.connect(
             self._settings.nats.nats_url.get_secret_value(), name="gateway", on_fatal=self._service.fail
         )
-        wired = await self._wire(bus)
+        self._wired = await self._wire(bus)
         http = self._settings.http
-        app = serve_with(wired, max_body_bytes=self._settings.limits.max_body_bytes)
+        app = serve_with(self._wired, max_body_bytes=self._settings.limits.max_body_bytes)
         self._http = HttpServer(app, host=http.http_host, port=http.http_port)
         await self._http.start()
 

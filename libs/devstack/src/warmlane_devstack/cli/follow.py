@@ -5,7 +5,7 @@ The event stream is resumed with Last-Event-ID; what cannot be reached for GIVE_
 
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 from rich.console import Console
@@ -19,30 +19,41 @@ GIVE_UP_AFTER_S = 60.0
 FIRST_PAUSE_S, MAX_PAUSE_S = 0.2, 5.0
 
 Status = dict[str, Any]
+T = TypeVar("T")
 
 
-def follow(gateway: Gateway, task_id: str, *, pause: Callable[[float], None] = time.sleep) -> Iterator[Status]:
-    """Yield the task's status at each change; the last one is final."""
-    status = gateway.get(f"/status/{task_id}")
-    yield status
+def follow(gateway: Gateway, status: Status, *, pause: Callable[[float], None] = time.sleep) -> Iterator[Status]:
+    """Yield the task's status at each change; the last one is final. `status`: what is known of the task so far."""
+    task_id = status["task_id"]
     last_id: str | None = None
     heard, wait = time.monotonic(), FIRST_PAUSE_S
+    yield status
     while status["status"] not in FINAL:
         try:
             for event_id, data in gateway.events(f"/status/{task_id}/events", last_id):
                 last_id, heard, wait = event_id or last_id, time.monotonic(), FIRST_PAUSE_S
                 if "status" in data:
-                    status = {**status, **data}
+                    status = data
                     yield status
-                if status["status"] in FINAL:
-                    break
         except (httpx.TransportError, CommandFailed) as error:
             if lasting(error) or time.monotonic() - heard > GIVE_UP_AFTER_S:
                 raise lost(task_id, error) from error
         if status["status"] not in FINAL:
             pause(wait)
             wait = min(wait * 2, MAX_PAUSE_S)
-    yield gateway.get(f"/status/{task_id}")
+
+
+def patiently(work: Callable[[], T], *, pause: Callable[[float], None] = time.sleep) -> T:
+    """Do `work` on a task that is known to be there; a gateway that is away for a moment may come back."""
+    began, wait = time.monotonic(), FIRST_PAUSE_S
+    while True:
+        try:
+            return work()
+        except CommandFailed as error:
+            if error.exit_code is not Exit.NETWORK or time.monotonic() - began > GIVE_UP_AFTER_S:
+                raise
+        pause(wait)
+        wait = min(wait * 2, MAX_PAUSE_S)
 
 
 def lasting(error: Exception) -> bool:
@@ -59,14 +70,15 @@ def lost(task_id: str, error: Exception) -> CommandFailed:
     return CommandFailed(message, Exit.NETWORK)
 
 
-def watch(gateway: Gateway, task_id: str, *, title: str, quiet: bool) -> Status:
+def watch(gateway: Gateway, status: Status, *, title: str, quiet: bool) -> Status:
     """Follow with a progress bar on standard error, and return the final status."""
+    task_id = status["task_id"]
     console = Console(stderr=True, quiet=quiet)
-    status: Status = {}
     with bar(console) as progress:
         shown = progress.add_task(title, total=100, note="", stage="pending")
         try:
-            for status in follow(gateway, task_id):
+            for latest in follow(gateway, status):
+                status = latest
                 show(progress, shown, status)
         except KeyboardInterrupt:
             progress.stop()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from warmlane_devstack.cli.connection import add_connection, connect
-from warmlane_devstack.cli.follow import check_done, watch
+from warmlane_devstack.cli.follow import check_done, patiently, watch
 from warmlane_devstack.cli.gateway import Gateway
 from warmlane_devstack.exits import CommandFailed, Exit
 
@@ -62,17 +62,18 @@ def run(options: argparse.Namespace) -> Exit:
     body = request_body(options)
     with connect(options) as gateway:
         began = time.monotonic()
-        task_id, trace_id = submit(gateway, body, options.idempotency_key)
+        accepted, trace_id = submit(gateway, body, options.idempotency_key)
+        task_id = accepted["task_id"]
         if options.no_wait:
             print(json.dumps({"task_id": task_id, "trace_id": trace_id}) if options.json else task_id)
             return Exit.DONE
-        status = watch(gateway, task_id, title=options.model, quiet=options.json)
+        status = watch(gateway, accepted, title=options.model, quiet=options.json)
         check_done(status)
         suffix = body.get("output_format", FORMATS[0])
         target = options.output or Path(f"{options.model}-{task_id}.{suffix}")
-        gateway.download(f"/results/{task_id}", target)
+        patiently(lambda: gateway.download(f"/results/{task_id}", target))
         if options.preview:
-            gateway.download(f"/preview/{task_id}", options.preview)
+            patiently(lambda: gateway.download(f"/preview/{task_id}", options.preview))
         seconds = time.monotonic() - began
     if options.json:
         print(json.dumps(document(status, target, options.preview, trace_id=trace_id, seconds=seconds)))
@@ -81,12 +82,12 @@ def run(options: argparse.Namespace) -> Exit:
     return Exit.DONE
 
 
-def submit(gateway: Gateway, body: dict[str, Any], key: str | None) -> tuple[str, str | None]:
-    """Send the request once, however often the connection makes us try, and return task id and trace id."""
+def submit(gateway: Gateway, body: dict[str, Any], key: str | None) -> tuple[dict[str, Any], str | None]:
+    """Send the request once, however often the connection makes us try, and return the answer and the trace id."""
     headers = {"Idempotency-Key": key or str(uuid.uuid4())}
     response = gateway.post("/generate", body, headers=headers, tries=SUBMIT_TRIES)
     trace = response.headers.get("traceparent", "").split("-")
-    return response.json()["task_id"], trace[1] if len(trace) > 1 else None
+    return response.json(), trace[1] if len(trace) > 1 else None
 
 
 def request_body(options: argparse.Namespace) -> dict[str, Any]:

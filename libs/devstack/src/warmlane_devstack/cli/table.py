@@ -1,6 +1,7 @@
 """Answers of the gateway as tables for people, or as they are for machines."""
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[.\d]*Z")
 COLOURS = {
     "done": "green",
     "ready": "green",
@@ -30,7 +32,7 @@ def print_table(answer: Any, rows: list[dict[str, Any]], columns: Sequence[str],
     filled = [column for column in columns if any(row.get(column) not in (None, "") for row in rows)]
     table = Table(box=None, pad_edge=False)
     for column in filled:
-        table.add_column(column.replace("_", " "), overflow="fold")
+        table.add_column(column.replace("_", " "), overflow="fold", no_wrap=column.endswith(("id", "_at")))
     for row in rows:
         table.add_row(*(cell(row.get(column)) for column in filled))
     Console().print(table)
@@ -51,5 +53,9 @@ def print_fields(fields: dict[str, Any], *, as_json: bool) -> None:
 def cell(value: object) -> Text:
     if isinstance(value, dict):
         value = value.get("code") or json.dumps(value)
+    if isinstance(value, float):
+        value = f"{value:.1f}"
+    if isinstance(value, str) and TIMESTAMP.fullmatch(value):
+        value = value[:19].replace("T", " ")
     text = {True: "yes", False: "no", None: ""}[value] if isinstance(value, bool) or value is None else str(value)
     return Text(text, style=COLOURS.get(text, ""))

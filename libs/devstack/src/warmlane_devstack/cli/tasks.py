@@ -10,15 +10,16 @@ from warmlane_devstack.cli.gateway import Gateway
 from warmlane_devstack.cli.table import print_fields, print_table
 from warmlane_devstack.exits import Exit
 
+STATUSES = ("pending", "processing", "done", "failed", "cancelled")
 COLUMNS = ("task_id", "status", "progress", "model", "mode", "created_at", "error")
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    parser.set_defaults(act="list", limit=20, status=None)
     acts = parser.add_subparsers(dest="act", metavar="ACTION")
-    listing = acts.add_parser("list", help="the newest tasks")
-    listing.add_argument("--limit", type=int, default=20)
-    listing.add_argument("--status", choices=("pending", "processing", "done", "failed", "cancelled"))
+    listing = acts.add_parser("list", help="the newest tasks (what `tasks` alone does)")
+    for each, default in ((parser, 20), (listing, argparse.SUPPRESS)):
+        each.add_argument("--limit", type=int, default=default, help="how many, up to 100")
+        each.add_argument("--status", choices=STATUSES, default=None if each is parser else default)
     for name, text in (("show", "all of one task"), ("watch", "follow one task"), ("cancel", "stop one task")):
         one = acts.add_parser(name, help=text)
         one.add_argument("id", metavar="ID")
@@ -45,7 +46,7 @@ def show(gateway: Gateway, options: argparse.Namespace) -> None:
 
 
 def watch_task(gateway: Gateway, options: argparse.Namespace) -> None:
-    status = watch(gateway, options.id, title=options.id, quiet=options.json)
+    status = watch(gateway, gateway.get(f"/status/{options.id}"), title=options.id, quiet=options.json)
     check_done(status)
     print_fields(status, as_json=options.json)
 

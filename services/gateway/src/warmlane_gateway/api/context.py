@@ -9,21 +9,17 @@ import time
 import structlog
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from warmlane_contracts.errors import ErrorCode
+from warmlane_contracts.errors import ErrorCode, WarmlaneError
 from warmlane_contracts.ids import new_ulid
 from warmlane_runtime.tracecontext import continue_trace
 
-from warmlane_gateway.api.problems import from_exception, problem
+from warmlane_gateway.api.problems import from_exception
 from warmlane_gateway.metrics import REQUEST_SECONDS, REQUESTS
 
 log = structlog.get_logger("http")
 
 _SANE = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _PROBES = frozenset({"/livez", "/readyz", "/metrics"})
-
-
-class BodyTooLarge(Exception):
-    """The body went past the limit while it was read."""
 
 
 class RequestContext:
@@ -45,9 +41,8 @@ class RequestContext:
         exchange = _Exchange(scope, send, correlation_id, trace.traceparent)
         try:
             if _declared(headers) > self._max_body_bytes:
-                await self._too_large(correlation_id)(scope, receive, exchange.send)
-            else:
-                await self._app(scope, self._bounded(receive), exchange.send)
+                raise self._too_large()  # noqa: TRY301 - answered below like any other refusal
+            await self._app(scope, self._bounded(receive), exchange.send)
         except Exception as error:
             if exchange.status:
                 # The answer has begun. One that is whole (a 500 of ours) needs nothing more; a stream that broke off has
@@ -55,11 +50,7 @@ class RequestContext:
                 if exchange.whole:
                     return
                 raise
-            response = (
-                self._too_large(correlation_id)
-                if isinstance(error, BodyTooLarge)
-                else from_exception(error, correlation_id)
-            )
+            response = from_exception(error, correlation_id)
             await response(scope, receive, exchange.send)
         finally:
             exchange.note()
@@ -73,18 +64,16 @@ class RequestContext:
             message = await receive()
             taken += len(message.get("body", b""))
             if taken > self._max_body_bytes:
-                raise BodyTooLarge
+                raise self._too_large()
             return message
 
         return bounded
 
-    def _too_large(self, correlation_id: str) -> ASGIApp:
-        return problem(
+    def _too_large(self) -> WarmlaneError:
+        return WarmlaneError(
             ErrorCode.PAYLOAD_TOO_LARGE,
             f"The body has more than {self._max_body_bytes} bytes.",
             "Upload pictures one by one (POST /api/v2/upload-asset) and name them in the request.",
-            correlation_id=correlation_id,
-            headers={"Connection": "close"},
         )
 
 

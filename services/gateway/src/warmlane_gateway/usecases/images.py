@@ -125,7 +125,9 @@ class ImageStore:
                     picture.load()
                     suffix, content_type = _FORMATS[picture.format or ""]
                     width, height = picture.size
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as bad:
+        except Image.DecompressionBombError as bomb:
+            raise self._too_many_pixels(field, "far too many") from bomb
+        except (OSError, ValueError, SyntaxError) as bad:
             raise WarmlaneError(
                 ErrorCode.UNSUPPORTED_MEDIA,
                 f"{field} is no whole {_ACCEPTED} picture.",
@@ -135,14 +137,18 @@ class ImageStore:
         return Picture(data, suffix, content_type, width, height, hashlib.sha256(data).hexdigest())
 
     def _check_pixels(self, picture: Image.Image, field: str) -> None:
-        pixels, most = picture.width * picture.height, self._limits.max_image_pixels
-        if pixels > most:
-            raise WarmlaneError(
-                ErrorCode.PAYLOAD_TOO_LARGE,
-                f"{field} has {pixels} pixels.",
-                f"Send a picture of at most {most} pixels; it is scaled to the clip's size anyway.",
-                (FieldError(field, "has too many pixels", {"max_pixels": most}),),
-            )
+        pixels = picture.width * picture.height
+        if pixels > self._limits.max_image_pixels:
+            raise self._too_many_pixels(field, pixels)
+
+    def _too_many_pixels(self, field: str, pixels: int | str) -> WarmlaneError:
+        most = self._limits.max_image_pixels
+        return WarmlaneError(
+            ErrorCode.PAYLOAD_TOO_LARGE,
+            f"{field} has {pixels} pixels.",
+            f"Send a picture of at most {most} pixels; it is scaled to the clip's size anyway.",
+            (FieldError(field, "has too many pixels", {"max_pixels": most}),),
+        )
 
 
 def _from_data_uri(uri: str, field: str) -> bytes:
