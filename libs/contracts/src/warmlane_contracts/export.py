@@ -19,6 +19,7 @@ from warmlane_contracts.envelope import encode
 from warmlane_contracts.messages import MESSAGES, StateRecord
 from warmlane_contracts.messages.event import ColdStarted, LaneChanged, MemoryCleaned, MemoryMeasured, TaskProgressed
 from warmlane_contracts.messages.job import JobRequested
+from warmlane_contracts.messages.model import ModelEnsured, ModelFailed, ModelProgressed
 from warmlane_contracts.samples import samples
 from warmlane_contracts.topology import TOPOLOGY, Stream
 
@@ -30,7 +31,16 @@ _CARRIES: dict[str, tuple[type, ...]] = {
     "WL_LANE": (JobRequested,),
     "WL_WAIT": (JobRequested,),
     "WL_STATE": StateRecord.__args__,
-    "WL_EVENTS": (TaskProgressed, LaneChanged, ColdStarted, MemoryCleaned, MemoryMeasured),
+    "WL_EVENTS": (
+        TaskProgressed,
+        LaneChanged,
+        ColdStarted,
+        MemoryCleaned,
+        MemoryMeasured,
+        ModelProgressed,
+        ModelEnsured,
+        ModelFailed,
+    ),
 }
 
 

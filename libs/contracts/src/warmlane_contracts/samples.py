@@ -18,6 +18,9 @@ from warmlane_contracts.messages import (
     MemoryCleaned,
     MemoryMeasured,
     Message,
+    ModelEnsured,
+    ModelFailed,
+    ModelProgressed,
     Rejected,
     Released,
     ResultRef,
@@ -78,6 +81,10 @@ def _messages() -> Iterator[Message]:
         **_PLACE, task_id=_TASK, lane_mode="dedicated", outcome="done", freed_bytes=1048576, seconds=0.01
     )
     yield MemoryMeasured(**_PLACE, task_id=_TASK, lane_mode="dedicated", stage="post_generation", rss_bytes=734003200)
+    at = {"node": "node-0", "model": "anisora@3.2.0#bf16"}
+    yield ModelProgressed(**at, phase="downloading", bytes_done=1048576, bytes_total=69000000000)
+    yield ModelEnsured(**at, how="fetched", bytes_fetched=69000000000, seconds=381.5)
+    yield ModelFailed(**at, code="NO_SPACE", detail="anisora needs 69.0 GB; 12.0 GB are free")
 
 
 def _job() -> JobRequested:

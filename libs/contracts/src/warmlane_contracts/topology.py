@@ -93,7 +93,7 @@ DIRECTORY_BUCKET = "wl_lanes"
 PROJECTOR_STATE = "gateway-state"
 PROJECTOR_EVENTS = "gateway-events"
 
-EventKind = Literal["progress", "lane", "cold_start", "memory"]
+EventKind = Literal["progress", "lane", "cold_start", "memory", "model"]
 
 
 def lane_subject(lane: str, job_id: str) -> str:
@@ -109,6 +109,11 @@ def state_subject(lane: str, job_id: str) -> str:
 def event_subject(lane: str, kind: EventKind, job_id: str = NO_JOB) -> str:
     """Return where a lane reports a fact of a kind."""
     return f"wl.v1.event.{check_token(lane)}.{kind}.{check_token(job_id)}"
+
+
+def all_lane_jobs() -> str:
+    """Return the subject on which every job handed to any lane can be heard as it is published, without consuming it."""
+    return "wl.v1.lane.*.*"
 
 
 def wait_subject(job_id: str) -> str:
@@ -169,7 +174,7 @@ TOPOLOGY = Topology(
         Stream(
             EVENT_STREAM,
             ("wl.v1.event.*.*.*",),
-            "Facts: progress, lanes, memory.",
+            "Facts: progress, lanes, memory, models.",
             max_bytes=1024 * MIB,
             max_age_s=7 * DAY,
         ),

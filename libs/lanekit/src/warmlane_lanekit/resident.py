@@ -10,17 +10,18 @@ The first start happens before the broker is connected, because importing the en
 import asyncio
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Literal
 
 import structlog
 from warmlane_contracts.catalogue import Model
 from warmlane_contracts.messages import MemoryMeasured
+from warmlane_modelstore.errors import StoreError
 
 from warmlane_lanekit.engine import EngineFault, MemoryReading
 from warmlane_lanekit.engine_process import EngineDied, EngineProcess
 from warmlane_lanekit.metrics import COLD_START_SECONDS, COLD_STARTS, DEVICE_BYTES, RSS_BYTES, WARM
 from warmlane_lanekit.residency import Residency, Step, move
+from warmlane_lanekit.weights import Weights
 
 log = structlog.get_logger(__name__)
 
@@ -34,7 +35,7 @@ class Resident:
         self,
         *,
         model: Model,
-        model_dir: Path,
+        weights: Weights,
         worker: str,
         reload_s: float,
         make_process: Callable[[], EngineProcess],
@@ -43,7 +44,7 @@ class Resident:
         self.model = model
         self.residency = Residency()
         self.cold_start_s: float | None = None
-        self._model_dir = model_dir
+        self._weights = weights
         self._worker = worker
         self._reload_s = reload_s
         self._make_process = make_process
@@ -125,19 +126,21 @@ class Resident:
         )
 
     async def close(self) -> None:
-        """End the engine process."""
+        """End the engine process, then let its weights go."""
         if self._process is not None:
             await self._process.kill()
+        await self._weights.close()
 
     async def _load(self) -> bool:
         self._move(Step.LOAD)
         started = time.monotonic()
         try:
             await self.engine.ready()
-            report = await self.engine.load(self._model_dir, self.model.runtime)
-        except (EngineFault, EngineDied) as failed:
+            folder = await self._weights.folder()
+            report = await self.engine.load(folder, self.model.runtime)
+        except (EngineFault, EngineDied, StoreError) as failed:
             log.error(  # noqa: TRY400 - no stack of ours: the engine's own words are the cause
-                "lane.load_failed", model=self.model.id, folder=str(self._model_dir), reason=str(failed)
+                "lane.load_failed", model=self.model.id, reason=str(failed)
             )
             self._move(Step.LOSE, str(failed)[:300])
             return False

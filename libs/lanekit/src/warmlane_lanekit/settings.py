@@ -24,6 +24,8 @@ class WorkerSettings(Settings):
     engine: Literal["tiny", "real"] = "real"
     """Which weights the operator put under the models root; the code is the same. Reported, and chooses the profile."""
     models_root: Path = Field(default=Path("models"), validation_alias="MODELS_ROOT")
+    model_store: bool = False
+    """Whether weights come through the model store (`wan models`) or lie in MODELS_ROOT/<model> already."""
     scratch: Path = Field(default_factory=lambda: Path(tempfile.gettempdir()))
     """Where attempts keep their files; the faster the better, a few hundred megabytes each."""
     heartbeat_s: float = Field(default=HEARTBEAT_S, gt=0)

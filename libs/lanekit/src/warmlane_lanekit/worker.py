@@ -14,7 +14,7 @@ from prometheus_client import REGISTRY
 from warmlane_bus.nats_bus import NatsBus
 from warmlane_bus.register import StateRegister
 from warmlane_contracts.catalogue import Model, load_catalogue
-from warmlane_contracts.messages import ColdStarted, LaneChanged, LaneRecord
+from warmlane_contracts.messages import ColdStarted, LaneChanged, LaneRecord, Message
 from warmlane_contracts.topology import DIRECTORY_BUCKET, LANE_STREAM, LEASE_BUCKET, cancel_hints_of
 from warmlane_runtime.health import Checks, HealthServer
 from warmlane_runtime.lifecycle import Part
@@ -32,6 +32,7 @@ from warmlane_lanekit.facts import Facts
 from warmlane_lanekit.resident import Resident
 from warmlane_lanekit.service_time import ServiceTimes
 from warmlane_lanekit.settings import LaneSettings
+from warmlane_lanekit.weights import open_weights
 
 log = structlog.get_logger(__name__)
 
@@ -79,7 +80,13 @@ class Worker(Part):
         self._claiming: asyncio.Task[None] | None = None
         self.resident = Resident(
             model=model,
-            model_dir=settings.worker.models_root / model.id,
+            weights=open_weights(
+                model.id,
+                store=settings.worker.model_store,
+                models_root=settings.worker.models_root,
+                node=self._worker_id,
+                tell=self._tell_model,
+            ),
             worker=self._worker_id,
             reload_s=settings.worker.reload_s,
             make_process=partial(EngineProcess, model.runtime.engine),
@@ -179,6 +186,10 @@ class Worker(Part):
         if residency.warm:
             seconds = self.resident.cold_start_s or 0.0
             facts.tell("cold_start", ColdStarted(lane=lane, worker=worker, model=self._model.id, seconds=seconds))
+
+    def _tell_model(self, fact: Message) -> None:
+        if self._facts is not None:
+            self._facts.tell("model", fact)
 
     def _record_changed(self) -> None:
         if self._directory is None:

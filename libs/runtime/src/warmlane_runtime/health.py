@@ -10,9 +10,10 @@ import asyncio
 import contextlib
 import inspect
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from urllib.parse import parse_qsl
 
 import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -23,6 +24,9 @@ log = structlog.get_logger(__name__)
 
 Check = Callable[[], str | Awaitable[str | None] | None]
 """Returns None when all is well, otherwise a short reason for people. Must be quick and must not show secrets."""
+
+Page = Callable[[Mapping[str, str]], Awaitable[tuple[HTTPStatus, object]]]
+"""Answers a path of a service's own: from its query to a status and a document that becomes JSON."""
 
 CHECK_S = 2.0
 _REQUEST_S = 5.0
@@ -85,13 +89,22 @@ class Checks:
 class HealthServer(Part):
     """Serves the three paths. `port` is the one in use after `start`, also when 0 was asked for."""
 
-    def __init__(self, *, host: str, port: int, checks: Checks, registry: CollectorRegistry) -> None:
-        """Listen only after `start`."""
+    def __init__(
+        self,
+        *,
+        host: str,
+        port: int,
+        checks: Checks,
+        registry: CollectorRegistry,
+        pages: Mapping[str, Page] | None = None,
+    ) -> None:
+        """Listen only after `start`. `pages` are further paths of the service's own, asked with their query."""
         super().__init__()
         self.host = host
         self.port = port
         self._checks = checks
         self._registry = registry
+        self._pages = dict(pages or {})
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
 
@@ -128,13 +141,16 @@ class HealthServer(Part):
 
     async def _answer(self, request_line: str) -> bytes:
         method, _, rest = request_line.partition(" ")
-        path = rest.partition(" ")[0].partition("?")[0]
+        path, _, query = rest.partition(" ")[0].partition("?")
         if method not in {"GET", "HEAD"}:
             return _response(HTTPStatus.METHOD_NOT_ALLOWED, b"only GET and HEAD\n", "text/plain")
-        status, body, kind = await self._page(path)
+        status, body, kind = await self._page(path, query)
         return _response(status, body, kind, head=method == "HEAD")
 
-    async def _page(self, path: str) -> tuple[HTTPStatus, bytes, str]:
+    async def _page(self, path: str, query: str) -> tuple[HTTPStatus, bytes, str]:
+        if path in self._pages:
+            status, document = await self._pages[path](dict(parse_qsl(query)))
+            return status, json.dumps(document).encode() + b"\n", "application/json"
         match path:
             case "/livez":
                 return HTTPStatus.OK, b'{"live": true}\n', "application/json"
@@ -145,7 +161,8 @@ class HealthServer(Part):
             case "/metrics":
                 return HTTPStatus.OK, generate_latest(self._registry), CONTENT_TYPE_LATEST
             case _:
-                return HTTPStatus.NOT_FOUND, b"try /livez, /readyz or /metrics\n", "text/plain"
+                known = ", ".join(("/livez", "/readyz", *self._pages))
+                return HTTPStatus.NOT_FOUND, f"try {known} or /metrics\n".encode(), "text/plain"
 
 
 def _response(status: HTTPStatus, body: bytes, kind: str, *, head: bool = False) -> bytes:

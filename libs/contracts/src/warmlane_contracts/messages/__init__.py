@@ -5,6 +5,7 @@
 | `job` | the command that carries a task to a lane | `WL_LANE` |
 | `state` | the records of the register: claims and outcomes | `WL_STATE` |
 | `event` | facts: progress, lanes, memory | `WL_EVENTS` |
+| `model` | facts: models brought to a node | `WL_EVENTS` |
 | `lane` | the lane directory's record | bucket `wl_lanes` |
 """
 
@@ -19,6 +20,7 @@ from warmlane_contracts.messages.event import (
 )
 from warmlane_contracts.messages.job import ClipParams, InputRef, InputRole, JobRequested, OutputFormat
 from warmlane_contracts.messages.lane import Availability, FallbackReason, LaneMode, LaneRecord
+from warmlane_contracts.messages.model import ModelEnsured, ModelFailed, ModelProgressed
 from warmlane_contracts.messages.state import (
     TERMINAL,
     Cancelled,
@@ -49,6 +51,9 @@ MESSAGES: dict[str, type[Message]] = {
         ColdStarted,
         MemoryCleaned,
         MemoryMeasured,
+        ModelProgressed,
+        ModelEnsured,
+        ModelFailed,
     )
 }
 
@@ -73,6 +78,9 @@ __all__ = [
     "MemoryCleaned",
     "MemoryMeasured",
     "Message",
+    "ModelEnsured",
+    "ModelFailed",
+    "ModelProgressed",
     "OutputFormat",
     "Rejected",
     "Released",
