@@ -175,6 +175,6 @@ class Kept:
         self._changed(self.unit.name, state, "")
 
     def _why(self) -> str:
-        words = " | ".join(self._log.last_lines(2)) or "it wrote nothing"
+        words = "".join(self._log.last_lines(1)) or "it wrote nothing"
         hint = f"; {self.unit.hint}" if self.unit.hint else ""
         return f"{self.unit.name} did not start{hint}: {words[-600:]} (log: {self._log.path})"

@@ -1,6 +1,7 @@
 """From options and a held data folder to the units to run and the facts to publish. Starts nothing."""
 
 import http.client
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -38,9 +39,10 @@ PROBE_TIMEOUT_S = 1.0
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Everything to run. `facts` are run.json's addresses and keys."""
+    """Everything to run. `facts` are run.json's addresses and keys; `settled` asks once whether all know of each other."""
 
     units: tuple[Unit, ...]
+    settled: Callable[[], bool]
     facts: dict[str, str | None]
     url: str
     data: Path
@@ -93,10 +95,16 @@ class Planner:
         }
         return Plan(
             units=tuple(only_needing(unit, present) for unit in units),
+            settled=self._settled(port),
             facts=facts,
             url=url,
             data=self._data.path,
         )
+
+    def _settled(self, gateway_port: int) -> Callable[[], bool]:
+        names = {service.name for service in self._services}
+        lanes = {folder for name, folder in MODEL_FOLDERS.items() if name in names}
+        return (lambda: lanes <= lanes_seen(gateway_port)) if "gateway" in names else (lambda: True)
 
     def _nats(self) -> str:
         if self._options.external_nats:
@@ -148,12 +156,14 @@ class Planner:
 
     def _steps(self) -> list[StepSpec]:
         """What has to be done first for the services of this stack, and for them only."""
+        tiny = self._options.engine == "tiny"
         missing = self._missing_models()
-        if missing and self._options.engine == "real":
+        if missing and not tiny:
             message = f"no model in {', '.join(map(str, missing))}; put it there, or choose --models-root or --without"
             raise CommandFailed(message, Exit.NOT_FOUND)
         needed = {name for service in self._services for name in service.needs}
-        steps = [TOPOLOGY, MIGRATIONS, *([TINY_MODELS] if missing else [])]
+        topology = replace(TOPOLOGY, arguments=("apply",)) if self._options.external_nats else TOPOLOGY
+        steps = [topology, MIGRATIONS, *([TINY_MODELS] if tiny else [])]
         return [step for step in steps if step.name in needed]
 
     def _missing_models(self) -> list[Path]:
@@ -239,15 +249,24 @@ def external_objects(endpoint: str) -> dict[str, str]:
 
 
 def readyz(port: int) -> Callable[[], bool]:
-    def probe() -> bool:
-        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=PROBE_TIMEOUT_S)) as connection:
-            try:
-                connection.request("GET", "/readyz")
-                return connection.getresponse().status == HTTPStatus.OK
-            except (OSError, http.client.HTTPException):
-                return False
+    return lambda: fetch(port, "/readyz") is not None
 
-    return probe
+
+def lanes_seen(gateway_port: int) -> set[str]:
+    """The lanes that the gateway would send a task to now: it learns of a lane up to a second after it is ready."""
+    health = json.loads(fetch(gateway_port, "/health") or b"{}")
+    return {lane for lane, availability in health.get("lanes", {}).items() if availability == "ready"}
+
+
+def fetch(port: int, path: str) -> bytes | None:
+    """The body of a 200 from this machine, None for anything else."""
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=PROBE_TIMEOUT_S)) as connection:
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            return response.read() if response.status == HTTPStatus.OK else None
+        except (OSError, http.client.HTTPException):
+            return None
 
 
 def port_taken(port: int) -> str:

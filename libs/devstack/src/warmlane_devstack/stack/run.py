@@ -27,6 +27,7 @@ from warmlane_devstack.stack.supervisor import Supervisor
 from warmlane_devstack.stack.unit import State
 from warmlane_devstack.stack.workspace import Workspace
 
+SETTLES_WITHIN_S, SETTLED_EVERY_S = 10.0, 0.1
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -76,7 +77,7 @@ class _Run:
         )
         with self._signals(told, supervisor):
             try:
-                if await self._unless_told(told, supervisor.start()):
+                if await self._unless_told(told, self._start(supervisor)):
                     self._progress.close()
                     self._runfile.publish()
                     self._up = True
@@ -87,6 +88,13 @@ class _Run:
                 self._progress.close()
                 await supervisor.stop()
                 self._runfile.remove()
+
+    async def _start(self, supervisor: Supervisor) -> None:
+        await supervisor.start()
+        # Ready one by one is not yet ready together; all the same, what does not settle is no reason not to serve.
+        deadline = time.monotonic() + SETTLES_WITHIN_S
+        while time.monotonic() < deadline and not await asyncio.to_thread(self._plan.settled):  # noqa: ASYNC110  # not ours
+            await asyncio.sleep(SETTLED_EVERY_S)
 
     async def _unless_told(self, told: asyncio.Event, work: Coroutine[None, None, None]) -> bool:
         """Do `work`; False when told to stop first. What `work` raises is raised."""

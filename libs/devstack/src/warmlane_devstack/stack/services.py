@@ -46,10 +46,11 @@ class StepSpec:
     needs: tuple[str, ...] = ()
 
 
+# The embedded broker follows the table of the code that runs; somebody else's broker is never changed, only refused.
 TOPOLOGY = StepSpec(
     name="topology",
     module="warmlane_bus",
-    arguments=("apply",),
+    arguments=("apply", "--update"),
     environment=Environment.MAIN,
     reads=frozenset({Reads.NATS}),
     needs=("nats",),
