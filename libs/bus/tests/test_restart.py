@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 from warmlane_bus import BusUnavailable, NatsBus, Stored, Unknown, apply_topology
@@ -125,6 +126,7 @@ async def test_hints_are_heard_again_after_a_restart(own_nats, lane_bus):
 async def test_a_broker_that_stands_still_is_not_waited_for_longer_than_asked(own_nats, lane_bus):
     os.kill(own_nats.pid, signal.SIGSTOP)
     try:
+        await eventually(lambda: stands_still(own_nats.pid))
         began = time.monotonic()
         outcome = await lane_bus.publish(lane_subject("anisora", "j"), b"", message_id="j", within_s=0.5)
         assert isinstance(outcome, Unknown)
@@ -135,6 +137,11 @@ async def test_a_broker_that_stands_still_is_not_waited_for_longer_than_asked(ow
     again = await lane_bus.publish(lane_subject("anisora", "j"), b"", message_id="j")
     assert isinstance(again, Stored)
     assert await stored(lane_bus) == ["wl.v1.lane.anisora.j"], "the same id is stored once, whenever it arrives"
+
+
+def stands_still(pid):
+    threads = Path(f"/proc/{pid}/task").glob("*/stat")
+    return all(thread.read_text().rpartition(")")[2].split()[0] == "T" for thread in threads)
 
 
 async def stored(bus):
