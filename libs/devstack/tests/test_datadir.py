@@ -30,6 +30,16 @@ def test_a_port_somebody_took_is_replaced(tmp_path):
             assert data.ports("nats") != [port]
 
 
+def test_two_stacks_that_start_at_once_never_choose_the_same_port(tmp_path):
+    one, other = DataDir(tmp_path / "one"), DataDir(tmp_path / "other")
+    with one.hold(1), other.hold(1):
+        [port] = one.ports("gateway")
+        assert one.take(port)
+        assert not other.take(port)
+    with other.hold(1):
+        assert other.take(port)
+
+
 def test_only_one_holds_it_and_the_other_is_told_who(tmp_path):
     with DataDir(tmp_path).hold(4711):
         assert DataDir(tmp_path).holder() == 4711

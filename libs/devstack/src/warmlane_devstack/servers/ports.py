@@ -6,6 +6,7 @@ was free when it was chosen is not lent to somebody's client socket before the s
 
 import random
 import socket
+import sys
 
 FIRST, LAST = 20000, 32000
 
@@ -30,3 +31,19 @@ def free_ports(count: int) -> list[int]:
             return chosen
     message = f"no {count} free ports between {FIRST} and {LAST}"
     raise OSError(message)
+
+
+def claim(port: int) -> socket.socket | None:
+    """Keep other stacks of this machine from choosing the port before its server listens. None when one of them has it.
+
+    The claim is a name in the kernel (an abstract Unix socket), not a file: it ends with the socket or the process.
+    """
+    name = socket.socket(socket.AF_UNIX)
+    if sys.platform != "linux":
+        return name
+    try:
+        name.bind(f"\0warmlane-port-{port}")
+    except OSError:
+        name.close()
+        return None
+    return name

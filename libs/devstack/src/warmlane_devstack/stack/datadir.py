@@ -15,11 +15,12 @@ import errno
 import fcntl
 import json
 import shutil
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 from warmlane_devstack.exits import CommandFailed, Exit
-from warmlane_devstack.servers.ports import free_ports, is_free
+from warmlane_devstack.servers.ports import claim, free_ports, is_free
 from warmlane_devstack.servers.process import write_private
 from warmlane_devstack.stack.secrets import SECRETS
 
@@ -33,6 +34,7 @@ class DataDir:
         self.path = path.absolute()
         self._state: dict[str, dict[str, str]] = {}
         self._ports: dict[str, list[int]] = {}
+        self._claims: dict[int, socket.socket] = {}
 
     @property
     def logs(self) -> Path:
@@ -54,7 +56,12 @@ class DataDir:
                 lock.write(str(pid))
                 lock.flush()
                 self._load()
-                yield
+                try:
+                    yield
+                finally:
+                    for claimed in self._claims.values():
+                        claimed.close()
+                    self._claims.clear()
 
     def holder(self) -> int | None:
         """The pid of the supervisor that holds this folder, if one does."""
@@ -74,10 +81,22 @@ class DataDir:
     def ports(self, name: str, count: int = 1) -> list[int]:
         """The ports `name` had before if they are free, else new ones, remembered."""
         known = self._ports.get(name, [])
-        if len(known) != count or not all(is_free(port) for port in known):
-            self._ports[name] = free_ports(count)
-            self._save()
-        return self._ports[name]
+        while len(known) != count or not all(self.take(port) for port in known):
+            known = free_ports(count)
+        self._ports[name] = known
+        self._save()
+        return known
+
+    def take(self, port: int) -> bool:
+        """Whether the port is this stack's to use: nobody listens on it, and no other stack is about to."""
+        if not is_free(port):
+            return False
+        if port not in self._claims:
+            claimed = claim(port)
+            if claimed is None:
+                return False
+            self._claims[port] = claimed
+        return True
 
     def known_port(self, name: str) -> int | None:
         return next(iter(self._ports.get(name, [])), None)

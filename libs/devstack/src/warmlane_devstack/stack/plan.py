@@ -14,7 +14,6 @@ import psutil
 
 from warmlane_devstack.exits import CommandFailed, Exit
 from warmlane_devstack.servers import NatsServer, PostgresServer, S3Server
-from warmlane_devstack.servers.ports import is_free
 from warmlane_devstack.servers.process import Launch
 from warmlane_devstack.servers.s3 import PORT_COUNT, REGION
 from warmlane_devstack.stack.datadir import DataDir
@@ -180,12 +179,12 @@ class Planner:
     def _gateway_port(self) -> int:
         wanted = self._options.port
         if wanted is not None:
-            if not is_free(wanted):
+            if not self._data.take(wanted):
                 raise CommandFailed(port_taken(wanted))
             port = wanted
         else:
             kept = self._data.known_port("gateway") or DEFAULT_PORT
-            port = kept if is_free(kept) else self._data.ports("gateway")[0]
+            port = kept if self._data.take(kept) else self._data.ports("gateway")[0]
         self._data.keep_port("gateway", port)
         return port
 
