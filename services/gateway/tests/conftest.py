@@ -37,6 +37,7 @@ class Running:
     client: httpx.AsyncClient
     key: str
     settings: GatewaySettings
+    service: Service
 
     async def rows(self, query: str, *values: Any) -> list[Any]:
         """Ask the database."""
@@ -79,7 +80,7 @@ async def gateway(bus: NatsBus, gateway_settings: GatewaySettings) -> AsyncItera
     key = gateway_settings.bootstrap_api_key.get_secret_value()
     url = f"http://127.0.0.1:{gateway_settings.http.http_port}"
     async with httpx.AsyncClient(base_url=url, headers={"X-API-Key": key}, timeout=20) as client:
-        yield Running(part, client, key, gateway_settings)
+        yield Running(part, client, key, gateway_settings, service)
     await part.stop()
     await service.tasks.stop()
 

@@ -29,6 +29,8 @@ class Assets:
 
     async def get(self, asset_id: str, owner: str) -> Asset | None:
         """Return an owner's asset."""
+        if "\0" in asset_id:
+            return None  # PostgreSQL would refuse the question
         async with self._postgres.connection() as connection:
             row = await connection.fetchrow("select * from assets where asset_id = $1 and owner = $2", asset_id, owner)
         return Asset(**dict(row)) if row else None

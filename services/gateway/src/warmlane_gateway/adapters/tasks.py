@@ -256,18 +256,23 @@ def _values(state: TaskState) -> tuple[Any, ...]:
         state.step,
         state.steps,
         state.attempt,
-        state.worker,
+        _storable(state.worker),
         state.claim_seq,
         state.state_seq,
         state.event_seq,
         state.live_preview_key,
         state.result.model_dump() if state.result else None,
         state.timings.model_dump() if state.timings else None,
-        state.error_code,
-        state.error_message,
+        _storable(state.error_code),
+        _storable(state.error_message),
         state.started_at,
         state.finished_at,
     )
+
+
+def _storable(text: str | None) -> str | None:
+    """Return a worker's words as PostgreSQL takes them. A record it refused would stop the projector for good."""
+    return None if text is None else text.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def _visible(before: TaskState, after: TaskState) -> bool:

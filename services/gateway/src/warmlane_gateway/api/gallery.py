@@ -9,7 +9,7 @@ from warmlane_contracts.errors import ErrorCode, WarmlaneError
 from warmlane_jobs.task import TaskStatus
 
 from warmlane_gateway.adapters.tasks import TaskFilter
-from warmlane_gateway.api.tasks import Before, Limit
+from warmlane_gateway.api.tasks import Before, Limit, Wanted
 from warmlane_gateway.api.views import TaskPage, task_view
 from warmlane_gateway.api.wired import Asker, OwnTask, Parts
 
@@ -22,10 +22,10 @@ async def gallery(
     asker: Asker,
     limit: Limit = 20,
     before: Before = None,
-    model: Annotated[str | None, Query(max_length=64)] = None,
-    mode: Annotated[str | None, Query(max_length=64)] = None,
-    type: Annotated[str | None, Query(max_length=16)] = None,  # noqa: A002 - the API's word
-    text: Annotated[str | None, Query(max_length=200, description="Part of the prompt.")] = None,
+    model: Annotated[Wanted | None, Query(max_length=64)] = None,
+    mode: Annotated[Wanted | None, Query(max_length=64)] = None,
+    type: Annotated[Wanted | None, Query(max_length=16)] = None,  # noqa: A002 - the API's word
+    text: Annotated[Wanted | None, Query(max_length=200, description="Part of the prompt.")] = None,
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> TaskPage:

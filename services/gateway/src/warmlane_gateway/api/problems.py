@@ -12,6 +12,7 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from warmlane_bus.ports import BusMisconfigured, BusUnavailable
 from warmlane_contracts.errors import ErrorCode, FieldError, WarmlaneError
@@ -51,6 +52,8 @@ STATUS: dict[ErrorCode, int] = {
 """Codes that only ever end a task have no status: they stand in a 200's body."""
 
 RETRY_AFTER_S = 2
+CLIENT_LEFT = 499
+"""Not a status of HTTP: nobody reads it, but logs and metrics tell it from a fault of ours."""
 CONTENT_TYPE = "application/problem+json"
 
 
@@ -112,6 +115,8 @@ def from_exception(error: BaseException, correlation_id: str) -> Response:
             return _http(error, correlation_id)
         case RequestValidationError():
             return _invalid(error, correlation_id)
+        case ClientDisconnect():
+            return Response(status_code=CLIENT_LEFT)
         case _ if isinstance(error, DISK_FULL):
             return problem(
                 ErrorCode.STORAGE_FULL,

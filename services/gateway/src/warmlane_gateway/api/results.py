@@ -14,7 +14,7 @@ from warmlane_gateway.domain.task import Task
 
 router = APIRouter(tags=["results"])
 
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")  # no file needs more digits
 _CLIP: dict[int | str, dict[str, Any]] = {
     200: {"content": {"video/mp4": {}, "video/webm": {}, "image/gif": {}}},
     206: {"description": "A part of it."},

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request
+from pydantic import AfterValidator
 from starlette.responses import StreamingResponse
 from warmlane_jobs.task import TaskStatus
 
@@ -15,9 +16,21 @@ from warmlane_gateway.api.wired import Asker, OwnTask, Parts
 
 router = APIRouter(tags=["tasks"])
 
+_LONGEST_NUMBER = 18
+"""Digits of a number that a change can have."""
+
+
+def _storable(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("must not hold a NUL character")
+    return text
+
+
+Wanted = Annotated[str, AfterValidator(_storable)]
+"""Text to look for. PostgreSQL refuses a NUL even in a question."""
 Limit = Annotated[int, Query(ge=1, le=100, description="How many a page holds.")]
 Before = Annotated[
-    str | None, Query(max_length=26, description="Tasks older than this one: `next` of the page before.")
+    Wanted | None, Query(max_length=26, description="Tasks older than this one: `next` of the page before.")
 ]
 
 
@@ -37,7 +50,7 @@ async def events(
     """Stream `status` events: the present state first, then every change, each the whole status. The stream ends
     after the event that ends the task.
     """
-    seen = int(last_event_id) if last_event_id and last_event_id.isdecimal() else 0
+    seen = _change(last_event_id or "")
     stream = status_events(task, parts.tasks, parts.lanes, parts.changes, seen=seen, gone=request.is_disconnected)
     return StreamingResponse(stream, media_type="text/event-stream", headers=HEADERS)
 
@@ -49,11 +62,11 @@ async def tasks(
     limit: Limit = 20,
     before: Before = None,
     status: Annotated[list[TaskStatus] | None, Query()] = None,
-    model: Annotated[str | None, Query(max_length=64)] = None,
-    mode: Annotated[str | None, Query(max_length=64)] = None,
-    lane: Annotated[str | None, Query(max_length=64)] = None,
-    code: Annotated[str | None, Query(max_length=64)] = None,
-    text: Annotated[str | None, Query(max_length=200, description="Part of the prompt.")] = None,
+    model: Annotated[Wanted | None, Query(max_length=64)] = None,
+    mode: Annotated[Wanted | None, Query(max_length=64)] = None,
+    lane: Annotated[Wanted | None, Query(max_length=64)] = None,
+    code: Annotated[Wanted | None, Query(max_length=64)] = None,
+    text: Annotated[Wanted | None, Query(max_length=200, description="Part of the prompt.")] = None,
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> TaskPage:
@@ -85,3 +98,8 @@ async def cancel(request: Request, task: OwnTask, parts: Parts, asker: Asker) ->
     """
     await parts.cancel(task, f"key:{asker.key_id}", request.scope["correlation_id"], request.scope["traceparent"])
     return task_view(await settled(task, parts.tasks, parts.changes))
+
+
+def _change(event_id: str) -> int:
+    """Return the change an event's id stands for, 0 for what is no id of ours."""
+    return int(event_id) if event_id.isdecimal() and len(event_id) <= _LONGEST_NUMBER else 0

@@ -22,6 +22,8 @@ log = structlog.get_logger(__name__)
 _STALE_S = 2.0
 _PAUSE_S = 1.0
 _BATCH = 200
+_TOGETHER_S = 0.05
+"""How long published rows are collected before they are forgotten: one commit for all instead of one for each."""
 
 
 class Dispatch:
@@ -46,6 +48,7 @@ class Dispatch:
         """Forget published rows for ever."""
         while True:
             await self._some.wait()
+            await asyncio.sleep(_TOGETHER_S)
             self._some.clear()
             ids, self._published = self._published, []
             try:
