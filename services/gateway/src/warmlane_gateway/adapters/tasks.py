@@ -14,7 +14,7 @@ from warmlane_contracts.messages import InputRef, ResultRef, Stage, Timings
 from warmlane_jobs.task import TaskState, TaskStatus
 from warmlane_storage.postgres import Connection, Postgres, Row
 
-from warmlane_gateway.domain.task import NewTask, Task
+from warmlane_gateway.domain.task import NewTask, Task, inputs_folder
 
 _ACCEPT = """
 with accepted as (
@@ -28,6 +28,8 @@ with accepted as (
 insert into outbox (message_id, subject, payload)
 select * from unnest($7::text[], $15::text[], $16::bytea[])
 """
+
+_DISCARD = "insert into trash (key) select unnest($1::text[]) on conflict do nothing"
 
 _INPUTS = TypeAdapter(tuple[InputRef, ...])
 
@@ -70,7 +72,10 @@ class Tasks:
             await connection.execute(_ACCEPT, *_columns(tasks))
 
     async def accept_once(self, task: NewTask, key: str, body_hash: bytes) -> tuple[str, bytes]:
-        """Accept a task under an idempotency key; return the id and body hash the key stands for, now or before."""
+        """Accept a task under an idempotency key; return the id and body hash the key stands for, now or before.
+
+        When somebody else was quicker, what this task brought is discarded.
+        """
         async with self._postgres.transaction() as connection:
             made = await connection.fetchrow(
                 "insert into idempotency (owner, key, body_hash, task_id) values ($1, $2, $3, $4)"
@@ -82,6 +87,7 @@ class Tasks:
             )
             if made is None:
                 made = await _known(connection, task.owner, key)
+                await connection.execute(_DISCARD, [inputs_folder(task.job.task_id)] if task.job.inputs else [])
             else:
                 await connection.execute(_ACCEPT, *_columns([task]))
             return made["task_id"], bytes(made["body_hash"])
@@ -130,9 +136,7 @@ class Tasks:
             )
             if row is None:
                 return False
-            await connection.execute(
-                "insert into trash (key) select unnest($1::text[]) on conflict do nothing", _task(row).stored_keys
-            )
+            await connection.execute(_DISCARD, _task(row).folders)
             return True
 
     async def states_for_update(self, connection: Connection, task_ids: Sequence[str]) -> dict[str, TaskState]:

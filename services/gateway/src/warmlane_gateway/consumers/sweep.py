@@ -26,10 +26,14 @@ class Sweep:
         while True:
             try:
                 keys = await self._trash.some(_BATCH)
-                await asyncio.gather(*(self._objects.delete(key) for key in keys))
+                await asyncio.gather(*(self._empty(key) for key in keys))
                 if keys:
                     await self._trash.forget(keys)
-                    log.info("gateway.swept", objects=len(keys))
+                    log.info("gateway.swept", keys=len(keys))
             except (StoreUnavailable, *UNAVAILABLE) as away:
                 log.warning("gateway.sweep_paused", reason=repr(away))
             await asyncio.sleep(_EVERY_S)
+
+    async def _empty(self, key: str) -> None:
+        found = [info.key for info in await self._objects.list(key)] if key.endswith("/") else [key]
+        await asyncio.gather(*(self._objects.delete(one) for one in found))

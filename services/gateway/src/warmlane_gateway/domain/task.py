@@ -50,8 +50,11 @@ class Task:
         return self.traceparent.split("-")[1] if self.traceparent else ""
 
     @property
-    def stored_keys(self) -> list[str]:
-        """Every object that exists for this task alone."""
-        result = self.state.result
-        mine = [ref.key for ref in self.inputs if ref.key.startswith(f"inputs/{self.task_id}/")]
-        return [*mine, result.key, result.preview_key] if result else mine
+    def folders(self) -> list[str]:
+        """Where everything lies that exists for this task alone: what attempts left behind as well as the clip."""
+        return [inputs_folder(self.task_id), f"results/{self.task_id}/"]
+
+
+def inputs_folder(task_id: str) -> str:
+    """Return where the pictures lie that a request brought itself."""
+    return f"inputs/{task_id}/"

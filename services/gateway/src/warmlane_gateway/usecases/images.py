@@ -22,6 +22,7 @@ from warmlane_contracts.messages import InputRef
 from warmlane_storage.objects import ObjectStore
 
 from warmlane_gateway.domain.asset import Asset
+from warmlane_gateway.domain.task import inputs_folder
 from warmlane_gateway.settings import LimitSettings
 
 _FORMATS = {"PNG": ("png", "image/png"), "JPEG": ("jpg", "image/jpeg"), "WEBP": ("webp", "image/webp")}
@@ -166,7 +167,11 @@ def _from_data_uri(uri: str, field: str) -> bytes:
 
 
 def _reference(image: RequestedImage, source: Picture | Asset, task_id: str, number: int) -> InputRef:
-    key = source.key if isinstance(source, Asset) else f"inputs/{task_id}/{image.role}-{number}.{source.suffix}"
+    key = source.key if isinstance(source, Asset) else _own_key(image, source, task_id, number)
     return InputRef(
         role=image.role, key=key, sha256=source.sha256, content_type=source.content_type, position=image.position
     )
+
+
+def _own_key(image: RequestedImage, picture: Picture, task_id: str, number: int) -> str:
+    return f"{inputs_folder(task_id)}{image.role}-{number}.{picture.suffix}"
