@@ -18,6 +18,7 @@ UNAVAILABLE = (
     OSError,
     asyncio.TimeoutError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # what is left of a connection that died under a statement
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
@@ -26,6 +27,8 @@ UNAVAILABLE = (
 )
 """What a call raises when the database is away, starting, or full of connections."""
 DISK_FULL = asyncpg.DiskFullError
+PASSING = (*UNAVAILABLE, DISK_FULL)
+"""What work in the background waits out: stopping the service would help nobody."""
 UNIQUE_VIOLATION = asyncpg.UniqueViolationError
 
 

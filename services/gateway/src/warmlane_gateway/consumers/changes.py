@@ -50,10 +50,13 @@ class Changes:
     async def _listen(self) -> None:
         connection = await self._postgres.listener()
         try:
+            lost = asyncio.Event()
+            connection.add_termination_listener(lambda _: lost.set())
             await connection.add_listener(_CHANNEL, lambda *notified: self._changed(str(notified[3])))
             self._all_changed()  # what happened while nobody listened
             while not connection.is_closed():
-                await asyncio.sleep(_ALIVE_S)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(lost.wait(), _ALIVE_S)
                 await connection.execute("select 1", timeout=_ALIVE_S)  # a half-open connection hears nothing
         finally:
             with suppress(*UNAVAILABLE):

@@ -11,7 +11,7 @@ import asyncio
 import structlog
 from warmlane_bus.ports import Bus, BusMisconfigured, Stored
 from warmlane_runtime.faults import fault_point
-from warmlane_storage.postgres import UNAVAILABLE
+from warmlane_storage.postgres import PASSING
 
 from warmlane_gateway.adapters.outbox import Outbox, Outgoing
 from warmlane_gateway.domain.task import NewTask
@@ -53,7 +53,7 @@ class Dispatch:
             ids, self._published = self._published, []
             try:
                 await self._outbox.remove(ids)
-            except UNAVAILABLE as away:
+            except PASSING as away:
                 # The relay publishes them again; the broker drops the copies.
                 log.warning("gateway.outbox_not_emptied", rows=len(ids), reason=repr(away))
 
@@ -80,7 +80,7 @@ class Relay:
         while True:
             try:
                 moved = await self.sweep()
-            except UNAVAILABLE as away:
+            except PASSING as away:
                 log.warning("gateway.relay_paused", reason=repr(away))
                 moved = 0
             if moved < _BATCH:

@@ -11,7 +11,7 @@ from warmlane_bus.ports import Bus, BusUnavailable
 from warmlane_contracts.errors import ErrorCode, WarmlaneError
 from warmlane_contracts.messages import LaneRecord
 from warmlane_contracts.topology import DIRECTORY_BUCKET
-from warmlane_storage.postgres import UNAVAILABLE
+from warmlane_storage.postgres import PASSING
 
 from warmlane_gateway.adapters.tasks import Tasks
 from warmlane_gateway.metrics import WAITING
@@ -80,7 +80,7 @@ class Lanes:
                 for lane in self._lanes:
                     WAITING.labels(lane).set(self.waiting(lane))
                 self._records = [record for entry in await bucket.entries() if (record := _read(entry.value))]
-            except (BusUnavailable, *UNAVAILABLE) as away:
+            except (BusUnavailable, *PASSING) as away:
                 log.warning("gateway.lanes_not_read", reason=repr(away))
             await asyncio.sleep(_EVERY_S)
 

@@ -16,7 +16,7 @@ from warmlane_contracts.messages.state import StateRecord
 from warmlane_contracts.topology import EVENT_STREAM, PROJECTOR_EVENTS, PROJECTOR_STATE, STATE_STREAM
 from warmlane_jobs.task import TaskState, record_progress, record_state
 from warmlane_runtime.faults import fault_point
-from warmlane_storage.postgres import UNAVAILABLE, Postgres
+from warmlane_storage.postgres import PASSING, Postgres
 
 from warmlane_gateway.adapters.tasks import Tasks
 from warmlane_gateway.metrics import PROJECTED
@@ -71,7 +71,7 @@ class Projector:
         while True:
             try:
                 await self._store(facts)
-            except UNAVAILABLE as away:
+            except PASSING as away:
                 log.warning("gateway.projector_paused", stream=self._stream, reason=repr(away))
                 await asyncio.sleep(_PAUSE_S)
             else:

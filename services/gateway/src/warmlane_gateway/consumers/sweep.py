@@ -4,7 +4,7 @@ import asyncio
 
 import structlog
 from warmlane_storage.objects import ObjectStore, StoreUnavailable
-from warmlane_storage.postgres import UNAVAILABLE
+from warmlane_storage.postgres import PASSING
 
 from warmlane_gateway.adapters.trash import Trash
 
@@ -30,7 +30,7 @@ class Sweep:
                 if keys:
                     await self._trash.forget(keys)
                     log.info("gateway.swept", keys=len(keys))
-            except (StoreUnavailable, *UNAVAILABLE) as away:
+            except (StoreUnavailable, *PASSING) as away:
                 log.warning("gateway.sweep_paused", reason=repr(away))
             await asyncio.sleep(_EVERY_S)
 
