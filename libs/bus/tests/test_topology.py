@@ -35,7 +35,7 @@ async def test_applying_twice_makes_everything_once(bus):
         ("streams", "WL_STATE", {"deny_delete": False}, "WL_STATE: deny_delete should be False, is True"),
         ("streams", "WL_STATE", {"max_age_s": 0}, "WL_STATE: max_age should be 0, is 2592000000000000"),
         ("consumers", "anisora", {"ack_wait_s": 20}, "WL_LANE.anisora: ack_wait should be 20000000000, is 15000000000"),
-        ("consumers", "anisora", {"max_ack_pending": 2}, "WL_LANE.anisora: max_ack_pending should be 2, is 1"),
+        ("consumers", "anisora", {"max_ack_pending": 2}, "WL_LANE.anisora: max_ack_pending should be 2, is 16"),
         ("buckets", "wl_lease", {"ttl_s": 60}, "KV_wl_lease: max_age should be 60000000000, is 3600000000000"),
     ],
 )
