@@ -1,7 +1,5 @@
 """The FastAPI application: routes, the answer to every error, and what every request passes through."""
 
-from typing import Any
-
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -10,7 +8,8 @@ from warmlane_contracts.errors import WarmlaneError
 
 from warmlane_gateway.api import assets, gallery, generate, results, service, tasks
 from warmlane_gateway.api.context import RequestContext
-from warmlane_gateway.api.problems import CONTENT_TYPE, Problem, answer
+from warmlane_gateway.api.document import REFUSALS, describe
+from warmlane_gateway.api.problems import answer
 from warmlane_gateway.api.wired import Wired
 
 _DESCRIPTION = """Warmlane makes clips from text and images on GPUs that keep their models warm.
@@ -27,7 +26,7 @@ def make_app() -> FastAPI:
         title="Warmlane",
         version="1",
         description=_DESCRIPTION,
-        responses=_refusals(),
+        responses=REFUSALS,
         docs_url="/docs",
         redoc_url=None,
         generate_unique_id_function=lambda route: route.name,
@@ -36,6 +35,7 @@ def make_app() -> FastAPI:
         app.include_router(router)
     for error in (WarmlaneError, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(error, answer)
+    describe(app)
     return app
 
 
@@ -44,14 +44,3 @@ def serve_with(wired: Wired, *, max_body_bytes: int) -> ASGIApp:
     app = make_app()
     app.state.wired = wired
     return RequestContext(app, max_body_bytes=max_body_bytes)
-
-
-def _refusals() -> dict[int | str, dict[str, Any]]:
-    return {
-        "4XX": {
-            "description": "Refused; `user_action` says what to do.",
-            "content": {CONTENT_TYPE: {}},
-            "model": Problem,
-        },
-        "5XX": {"description": "Not possible now.", "content": {CONTENT_TYPE: {}}, "model": Problem},
-    }

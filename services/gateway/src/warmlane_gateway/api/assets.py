@@ -7,6 +7,7 @@ from starlette.responses import Response
 from warmlane_contracts.errors import ErrorCode, WarmlaneError
 from warmlane_storage.objects import ObjectMissing
 
+from warmlane_gateway.api.document import sends
 from warmlane_gateway.api.views import AssetView
 from warmlane_gateway.api.wired import Asker, Parts
 from warmlane_gateway.domain.asset import Asset
@@ -22,7 +23,12 @@ async def upload(
     return _view(await parts.images.upload(await file.read(), asker.owner))
 
 
-@router.get("/assets/{asset_id}", response_class=Response, summary="Fetch an uploaded picture")
+@router.get(
+    "/assets/{asset_id}",
+    response_class=Response,
+    responses=sends("image/png", "image/jpeg", "image/webp"),
+    summary="Fetch an uploaded picture",
+)
 async def fetch(asset_id: str, parts: Parts, asker: Asker) -> Response:
     """Return an asset's bytes."""
     asset = await parts.assets.get(asset_id, asker.owner)

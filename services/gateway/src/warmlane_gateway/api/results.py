@@ -6,13 +6,14 @@ the file is refused with the file's size, and `If-Range` with another version's 
 
 import re
 from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Header, Request
 from starlette.responses import Response, StreamingResponse
 from warmlane_contracts.errors import ErrorCode, WarmlaneError
 from warmlane_storage.objects import ObjectInfo, ObjectMissing, ObjectStore
 
+from warmlane_gateway.api.document import sends
 from warmlane_gateway.api.problems import problem
 from warmlane_gateway.api.wired import OwnTask, Parts
 from warmlane_gateway.domain.task import Task
@@ -20,10 +21,7 @@ from warmlane_gateway.domain.task import Task
 router = APIRouter(tags=["results"])
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")  # no file needs more digits
-_CLIP: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"video/mp4": {}, "video/webm": {}, "image/gif": {}}},
-    206: {"description": "A part of it."},
-}
+_CLIP = sends("video/mp4", "video/webm", "image/gif", partly=True)
 
 
 @router.head("/results/{task_id}", include_in_schema=False)
@@ -59,7 +57,9 @@ async def result(
     return _part(parts.objects, info, bounds, headers, without_body=request.method == "HEAD")
 
 
-@router.get("/preview/{task_id}", response_class=Response, summary="Fetch a picture of a clip")
+@router.get(
+    "/preview/{task_id}", response_class=Response, responses=sends("image/webp"), summary="Fetch a picture of a clip"
+)
 async def preview(task: OwnTask, parts: Parts) -> Response:
     """Return the poster of a finished clip, or a live picture of one that is being made."""
     stored = task.state.result

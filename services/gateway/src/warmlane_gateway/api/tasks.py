@@ -9,6 +9,7 @@ from starlette.responses import StreamingResponse
 from warmlane_jobs.task import TaskStatus
 
 from warmlane_gateway.adapters.tasks import TaskFilter
+from warmlane_gateway.api.document import EVENTS
 from warmlane_gateway.api.events import HEADERS, status_events
 from warmlane_gateway.api.status import settled, with_queue
 from warmlane_gateway.api.views import TaskPage, TaskView, task_view
@@ -40,7 +41,7 @@ async def status(task: OwnTask, parts: Parts) -> TaskView:
     return await with_queue(task, parts.tasks, parts.lanes)
 
 
-@router.get("/status/{task_id}/events", response_class=StreamingResponse, summary="Follow a task")
+@router.get("/status/{task_id}/events", response_class=StreamingResponse, responses=EVENTS, summary="Follow a task")
 async def events(
     request: Request,
     task: OwnTask,
