@@ -1,6 +1,6 @@
 """Run the tests in the environment each belongs to, and say one total.
 
-    .venv-lane   what a lane is made of: needs torch
+    .venv-lane   what needs torch: engines, lanes, and each test module that asks for it with importorskip
     .venv        everything else
     --fault      the suites that kill, cut and fill instead of the ordinary ones
     --gpu        the suites that need CUDA, in $GPU_PYTHON, .venv-lane or this Python; skipped where there is no CUDA
@@ -20,6 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 LANE_PYTHON = ROOT / ".venv-lane" / "bin" / "python"
 LANE_PARTS = ("libs/engines", "services/lane-anisora", "services/lane-phr00t")
+NEEDS_TORCH = 'importorskip("torch")'
 KINDS = {"--fault": "fault", "--gpu": "gpu"}
 ORDINARY = "not fault and not gpu"
 NOTHING_COLLECTED = 5
@@ -57,10 +58,20 @@ def environments(arguments: list[str], *, gpu: bool) -> list[tuple[str, list[str
     every = [str(path.parent.relative_to(ROOT)) for path in sorted(ROOT.glob("*/*/tests"))]
     paths = chosen or [*every, *(["tests"] if (ROOT / "tests").exists() else [])]
     lane_paths = [path for path in paths if path.startswith(LANE_PARTS)]
+    main_paths = [path for path in paths if path not in lane_paths]
+    if not chosen:
+        elsewhere = torch_modules(main_paths)
+        lane_paths += elsewhere
+        main_paths += [f"--ignore={path}" for path in elsewhere]
     if gpu:
         return [(gpu_python(), lane_paths)]
-    main_paths = [path for path in paths if path not in lane_paths]
     return [(python, chosen) for python, chosen in ((sys.executable, main_paths), (lane, lane_paths)) if chosen]
+
+
+def torch_modules(paths: list[str]) -> list[str]:
+    """Test modules beside others that need no torch, which say by themselves that they do."""
+    modules = (module for path in paths for module in sorted((ROOT / path).rglob("test_*.py")))
+    return [str(module.relative_to(ROOT)) for module in modules if NEEDS_TORCH in module.read_text()]
 
 
 def gpu_python() -> str:
