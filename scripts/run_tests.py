@@ -21,6 +21,8 @@ ROOT = Path(__file__).resolve().parent.parent
 LANE_PYTHON = ROOT / ".venv-lane" / "bin" / "python"
 LANE_PARTS = ("libs/engines", "services/lane-anisora", "services/lane-phr00t")
 NEEDS_TORCH = 'importorskip("torch")'
+# Single files of other parts that need torch; elsewhere they skip themselves.
+LANE_FILES = ("libs/lanekit/tests/test_smoke.py", "libs/modelstore/tests/test_convert_torch.py")
 KINDS = {"--fault": "fault", "--gpu": "gpu"}
 ORDINARY = "not fault and not gpu"
 NOTHING_COLLECTED = 5
@@ -57,11 +59,14 @@ def environments(arguments: list[str], *, gpu: bool) -> list[tuple[str, list[str
     chosen = [argument for argument in arguments if is_test_path(argument)]
     every = [str(path.parent.relative_to(ROOT)) for path in sorted(ROOT.glob("*/*/tests"))]
     paths = chosen or [*every, *(["tests"] if (ROOT / "tests").exists() else [])]
-    lane_paths = [path for path in paths if path.startswith(LANE_PARTS)]
-    main_paths = [path for path in paths if path not in lane_paths]
+    lane_paths = [path for path in paths if path.startswith(LANE_PARTS) or path in LANE_FILES]
     if not chosen:
-        elsewhere = torch_modules(main_paths)
-        lane_paths += elsewhere
+        lane_paths += LANE_FILES
+    main_paths = [path for path in paths if path not in lane_paths]
+    elsewhere = torch_modules(main_paths)
+    lane_paths += elsewhere
+    main_paths = [path for path in main_paths if path not in elsewhere]
+    if main_paths:
         main_paths += [f"--ignore={path}" for path in elsewhere]
     if gpu:
         return [(gpu_python(), lane_paths)]
@@ -70,7 +75,8 @@ def environments(arguments: list[str], *, gpu: bool) -> list[tuple[str, list[str
 
 def torch_modules(paths: list[str]) -> list[str]:
     """Test modules beside others that need no torch, which say by themselves that they do."""
-    modules = (module for path in paths for module in sorted((ROOT / path).rglob("test_*.py")))
+    named = [ROOT / path.partition("::")[0] for path in paths]
+    modules = (module for path in named for module in ([path] if path.is_file() else sorted(path.rglob("test_*.py"))))
     return [str(module.relative_to(ROOT)) for module in modules if NEEDS_TORCH in module.read_text()]
 
 
