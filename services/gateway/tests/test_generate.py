@@ -216,7 +216,8 @@ async def test_a_full_lane_answers_overloaded_with_a_time(gateway, client, submi
     await eventually(lambda: bound.waiting("phr00t") == 1)
     answer = await lanes.post("/generate", json={"model": "phr00t", "prompt": "x"})
     assert (answer.status_code, answer.json()["code"]) == (503, "queue_overloaded")
-    assert int(answer.headers["retry-after"]) >= 1
+    assert answer.json()["user_action"] == f"Try again in {answer.headers['retry-after']} s."
+    assert 1 <= int(answer.headers["retry-after"]) <= 60
 
 
 async def test_an_error_of_ours_is_a_problem_without_a_stack(gateway, client, monkeypatch) -> None:

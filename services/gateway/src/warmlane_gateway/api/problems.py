@@ -19,6 +19,8 @@ from warmlane_contracts.errors import ErrorCode, FieldError, WarmlaneError
 from warmlane_storage.objects import StoreUnavailable
 from warmlane_storage.postgres import DISK_FULL, UNAVAILABLE
 
+from warmlane_gateway.domain.overload import QueueOverloaded
+
 log = structlog.get_logger(__name__)
 
 STATUS: dict[ErrorCode, int] = {
@@ -110,7 +112,15 @@ def from_exception(error: BaseException, correlation_id: str) -> Response:
     match error:
         case WarmlaneError():
             code = error.code if error.code in STATUS else ErrorCode.INTERNAL_ERROR
-            return problem(code, error.detail, error.user_action, correlation_id=correlation_id, errors=error.errors)
+            headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, QueueOverloaded) else None
+            return problem(
+                code,
+                error.detail,
+                error.user_action,
+                correlation_id=correlation_id,
+                errors=error.errors,
+                headers=headers,
+            )
         case HTTPException():
             return _http(error, correlation_id)
         case RequestValidationError():

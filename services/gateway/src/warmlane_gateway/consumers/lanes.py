@@ -4,22 +4,23 @@ For showing, for estimates, and for refusing when a lane's queue is at its bound
 """
 
 import asyncio
+import math
 
 import structlog
 from pydantic import ValidationError
 from warmlane_bus.ports import Bus, BusUnavailable
-from warmlane_contracts.errors import ErrorCode, WarmlaneError
 from warmlane_contracts.messages import LaneRecord
 from warmlane_contracts.topology import DIRECTORY_BUCKET
 from warmlane_storage.postgres import PASSING
 
 from warmlane_gateway.adapters.tasks import Tasks
+from warmlane_gateway.domain.overload import QueueOverloaded
 from warmlane_gateway.metrics import WAITING
 
 log = structlog.get_logger(__name__)
 
 _EVERY_S = 1.0
-_GUESS_S = 60.0
+_GUESS_S = 60
 """How long a clip takes when no worker has said yet."""
 
 
@@ -58,18 +59,14 @@ class Lanes:
         return (self.service_s(lane) or _GUESS_S) * (1 + position / warm)
 
     def check_queue(self, lane: str) -> None:
-        """Raise `WarmlaneError` (`queue_overloaded`) when the lane's queue is at its bound."""
+        """Raise `QueueOverloaded` when the lane's queue is at its bound."""
         waiting = self.waiting(lane)
         if waiting >= self._bound:
-            raise WarmlaneError(
-                ErrorCode.QUEUE_OVERLOADED,
-                f"{waiting} tasks wait for {lane} already.",
-                f"Try again in {self.retry_after_s(lane)} s.",
-            )
+            raise QueueOverloaded(f"{waiting} tasks wait for {lane} already.", self._retry_after_s(lane))
 
-    def retry_after_s(self, lane: str | None = None) -> int:
-        """Return when a refused client may try again, in whole seconds: about one clip from now."""
-        return max(1, round(self.service_s(lane) or 1)) if lane else 1
+    def _retry_after_s(self, lane: str) -> int:
+        """Return in how many whole seconds a place should be free: about one clip from now, a minute at most."""
+        return min(_GUESS_S, max(1, math.ceil(self.eta_s(lane, 0))))
 
     async def run(self) -> None:
         """Look once a second, for ever."""
