@@ -6,7 +6,8 @@
     data: {…}           the whole status, so that nothing has to be put together
 
 A client that comes back with `Last-Event-ID` gets the present state if it has not seen it. A waiting task's place in the
-queue changes without a change of its row, so it is looked at every two seconds. Comments keep proxies from closing a
+queue changes without a change of its row, so it is looked at every two seconds, and told again to a client that comes
+back: the place may have moved meanwhile. Comments keep proxies from closing a
 quiet stream. After the event that ends the task the stream ends, and says so with `event: end`.
 """
 
