@@ -21,8 +21,6 @@ ROOT = Path(__file__).resolve().parent.parent
 LANE_PYTHON = ROOT / ".venv-lane" / "bin" / "python"
 LANE_PARTS = ("libs/engines", "services/lane-anisora", "services/lane-phr00t")
 NEEDS_TORCH = 'importorskip("torch")'
-# Single files of other parts that need torch; elsewhere they skip themselves.
-LANE_FILES = ("libs/lanekit/tests/test_smoke.py", "libs/modelstore/tests/test_convert_torch.py")
 KINDS = {"--fault": "fault", "--gpu": "gpu"}
 ORDINARY = "not fault and not gpu"
 NOTHING_COLLECTED = 5
@@ -59,9 +57,7 @@ def environments(arguments: list[str], *, gpu: bool) -> list[tuple[str, list[str
     chosen = [argument for argument in arguments if is_test_path(argument)]
     every = [str(path.parent.relative_to(ROOT)) for path in sorted(ROOT.glob("*/*/tests"))]
     paths = chosen or [*every, *(["tests"] if (ROOT / "tests").exists() else [])]
-    lane_paths = [path for path in paths if path.startswith(LANE_PARTS) or path in LANE_FILES]
-    if not chosen:
-        lane_paths += LANE_FILES
+    lane_paths = [path for path in paths if path.startswith(LANE_PARTS)]
     main_paths = [path for path in paths if path not in lane_paths]
     elsewhere = torch_modules(main_paths)
     lane_paths += elsewhere
