@@ -23,3 +23,12 @@ async def test_a_task_that_waits_has_neither_clip_nor_picture(client, submit) ->
     for path in (f"/results/{task_id}", f"/preview/{task_id}"):
         answer = await client.get(path)
         assert (answer.status_code, answer.json()["code"]) == (409, "result_not_ready")
+
+
+async def test_a_deleted_task_does_not_exist(client, submit, status, lane) -> None:
+    task_id = await submit()
+    await lane.make()
+    await status(task_id, "done")
+    assert (await client.delete(f"/gallery/{task_id}")).status_code == 204
+    for path in (f"/status/{task_id}", f"/status/{task_id}/events", f"/results/{task_id}", f"/preview/{task_id}"):
+        assert (await client.get(path)).json()["code"] == "task_not_found"
