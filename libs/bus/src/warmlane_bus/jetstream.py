@@ -19,6 +19,8 @@ from warmlane_bus.ports import BusMisconfigured, BusUnavailable, Message
 
 _API = "$JS.API"
 _NO_MESSAGE = 10037
+_STORE_IN_USE = 10049
+"""The folder of a stream that was just deleted is still being removed: the same name can be made in a moment."""
 _UNAVAILABLE = 503  # an election, a restart; 500 is a refused configuration and stays refused
 _FRACTION = re.compile(r"\.(\d+)")
 
@@ -79,7 +81,7 @@ class JetStreamApi:
                 refused = error_in(answer)
                 if refused is None:
                     return answer
-                if refused.code != _UNAVAILABLE:
+                if refused.code != _UNAVAILABLE and refused.err_code != _STORE_IN_USE:
                     raise JetStreamRefused(verb, refused)
                 reason = str(refused)
             if not await patience.again():

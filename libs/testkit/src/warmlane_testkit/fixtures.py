@@ -104,10 +104,12 @@ async def bus(nats_server: "NatsServer") -> AsyncIterator["NatsBus"]:
     from warmlane_contracts.topology import TOPOLOGY  # noqa: PLC0415
 
     bus = await NatsBus.connect(nats_server.url, name="test", on_fatal=pytest.fail)
-    await remove_streams(bus)
-    await apply_topology(bus, TOPOLOGY)
-    yield bus
-    await bus.close()
+    try:
+        await remove_streams(bus)
+        await apply_topology(bus, TOPOLOGY)
+        yield bus
+    finally:
+        await bus.close()
 
 
 async def remove_streams(bus: "NatsBus") -> None:
