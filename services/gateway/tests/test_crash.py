@@ -113,8 +113,10 @@ async def test_killed_between_publish_and_mark_nothing_happens_twice(
 
 
 async def test_a_wrong_schema_is_refused_with_what_to_do(bus, start) -> None:
-    output, _ = start().communicate(timeout=30)
+    refused = start()
+    output, _ = refused.communicate(timeout=30)
     assert "run the migrate command first" in output
+    assert refused.returncode == 1
 
 
 async def test_no_secret_is_ever_logged(bus, start, process_client, gateway_settings) -> None:
