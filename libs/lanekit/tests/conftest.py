@@ -63,14 +63,18 @@ async def make_worker(
     model = load_catalogue().model_of(LANE)
     scripted = model.model_copy(update={"runtime": model.runtime.model_copy(update={"engine": ENTRY})})
 
-    async def make(worker_id: str = "worker-1", *, model_id: str | None = None, **changes: Any) -> Worker:
+    async def make(
+        worker_id: str = "worker-1", *, model_id: str | None = None, shared: bool = False, **changes: Any
+    ) -> Worker:
         entry = scripted if model_id is None else scripted.model_copy(update={"id": model_id})
+        other = entry.model_copy(update={"id": "phr00t", "lane": "phr00t"})
         mine = WorkerSettings(
             worker_id=worker_id, scratch=tmp_path / "scratch", MODELS_ROOT=tmp_path, **{"heartbeat_s": 0.3, **changes}
         )
         settings = LaneSettings(worker=mine, nats=NatsSettings(nats_url=SecretStr(nats_server.url)))
         service = Service("lane-test", soft_stop_s=5)
-        worker = Worker(settings, service=service, model=entry, objects=objects)
+        models = (entry, other) if shared else (entry,)
+        worker = Worker(settings, service=service, models=models, objects=objects, shared=shared)
         made.append((worker, service))
         await worker.start()
         return worker

@@ -48,11 +48,11 @@ async def test_the_wait_queue_forgets_after_thirty_seconds():
     clock = ManualClock()
     bus = FakeBus(TOPOLOGY, clock=clock)
     for n in range(25):
-        assert isinstance(await bus.publish(wait_subject(f"j{n}"), b"", message_id=f"j{n}"), Stored)
-    assert not isinstance(await bus.publish(wait_subject("more"), b"", message_id="more"), Stored)
+        assert isinstance(await bus.publish(wait_subject("anisora", f"j{n}"), b"", message_id=f"j{n}"), Stored)
+    assert not isinstance(await bus.publish(wait_subject("anisora", "more"), b"", message_id="more"), Stored)
     await clock.advance(30.1)
     assert bus.messages("WL_WAIT") == []
-    assert isinstance(await bus.publish(wait_subject("more"), b"", message_id="more"), Stored)
+    assert isinstance(await bus.publish(wait_subject("anisora", "more"), b"", message_id="more"), Stored)
 
 
 async def test_away_a_publish_ends_unknown_after_its_time_and_leaves_nothing():

@@ -104,6 +104,14 @@ class JetStreamApi:
             headers=_headers(base64.b64decode(stored.get("hdrs", ""))),
         )
 
+    async def depth(self, stream: str) -> int:
+        """Return how many messages a stream holds."""
+        try:
+            answer = await self.ask(f"STREAM.INFO.{stream}")
+        except JetStreamRefused as refused:
+            raise BusMisconfigured(f"cannot read {stream}: {refused}") from refused
+        return int(answer["state"]["messages"])
+
 
 def parse_time(text: str) -> datetime:
     """Return an RFC 3339 time of the broker; it writes nanoseconds, we keep microseconds."""

@@ -60,6 +60,10 @@ class NatsBus:
         """Return the last message of a subject, from the leader."""
         return await self.api.last(stream, checked(subject), within_s=within_s)
 
+    async def depth(self, stream: str) -> int:
+        """Return how many messages a stream holds."""
+        return await self.api.depth(stream)
+
     async def pull(self, stream: str, durable: str) -> NatsPull:
         """Bind to a consumer."""
         return await bind_pull(self.api, stream, durable)

@@ -204,6 +204,10 @@ class Bus(Protocol):
         """Return the last message of a subject, read from the leader. Raise `BusUnavailable` when there is no answer."""
         ...
 
+    async def depth(self, stream: str) -> int:
+        """Return how many messages a stream holds, those in somebody's hands included. Raise `BusUnavailable`."""
+        ...
+
     async def pull(self, stream: str, durable: str) -> Pull:
         """Bind to a consumer that the topology made; nothing is created. Raise `BusMisconfigured` when it is not there."""
         ...

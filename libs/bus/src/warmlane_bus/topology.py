@@ -163,7 +163,7 @@ def _bucket_config(bucket: Bucket, replicas: int) -> dict[str, Any]:
         "max_msgs_per_subject": 1,
         "max_bytes": -1,
         "max_age": int(bucket.ttl_s * _NS),
-        "duplicate_window": int(min(bucket.ttl_s, _DUPLICATE_WINDOW_S) * _NS),
+        "duplicate_window": int(min(bucket.ttl_s or _DUPLICATE_WINDOW_S, _DUPLICATE_WINDOW_S) * _NS),
         "deny_delete": True,
         "deny_purge": False,
         "allow_rollup_hdrs": True,

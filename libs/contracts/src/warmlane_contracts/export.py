@@ -17,7 +17,15 @@ from pydantic.json_schema import models_json_schema
 from warmlane_contracts.catalogue import Catalogue
 from warmlane_contracts.envelope import encode
 from warmlane_contracts.messages import MESSAGES, StateRecord
-from warmlane_contracts.messages.event import ColdStarted, LaneChanged, MemoryCleaned, MemoryMeasured, TaskProgressed
+from warmlane_contracts.messages.event import (
+    ColdStarted,
+    FallbackActivated,
+    FallbackEnded,
+    LaneChanged,
+    MemoryCleaned,
+    MemoryMeasured,
+    TaskProgressed,
+)
 from warmlane_contracts.messages.job import JobRequested
 from warmlane_contracts.messages.model import ModelEnsured, ModelFailed, ModelProgressed
 from warmlane_contracts.samples import samples
@@ -37,6 +45,8 @@ _CARRIES: dict[str, tuple[type, ...]] = {
         ColdStarted,
         MemoryCleaned,
         MemoryMeasured,
+        FallbackActivated,
+        FallbackEnded,
         ModelProgressed,
         ModelEnsured,
         ModelFailed,
@@ -85,7 +95,7 @@ def _channel(stream: Stream) -> dict[str, Any]:
     tokens = {"lane": "The lane.", "job": "The job id, or '-' for a fact of no job.", "kind": "The kind of fact."}
     address = {
         "WL_LANE": "wl.v1.lane.{lane}.{job}",
-        "WL_WAIT": "wl.v1.wait.{job}",
+        "WL_WAIT": "wl.v1.wait.{lane}.{job}",
         "WL_STATE": "wl.v1.state.{lane}.{job}",
         "WL_EVENTS": "wl.v1.event.{lane}.{kind}.{job}",
     }[stream.name]

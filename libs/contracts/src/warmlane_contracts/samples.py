@@ -12,6 +12,8 @@ from warmlane_contracts.messages import (
     Done,
     Expired,
     Failed,
+    FallbackActivated,
+    FallbackEnded,
     InputRef,
     JobRequested,
     LaneChanged,
@@ -61,7 +63,7 @@ def _messages() -> Iterator[Message]:
     yield Failed(**_HELD, claim_seq=41, code="engine_failed", message="The engine failed. Try again.", attempt=3)
     yield Released(**_HELD, claim_seq=41, attempt=1, reason="soft_stop")
     yield Cancelled(**_HELD, by="key:studio", reason="owner")
-    yield Expired(**_HELD, reason="waited 30 s")
+    yield Expired(**_HELD, reason="No worker took it within 30 s.", waited_s=30.0)
     yield Rejected(**_HELD, code="queue_overloaded", message="25 requests wait already.")
     yield TaskProgressed(
         task_id=_TASK,
@@ -81,6 +83,8 @@ def _messages() -> Iterator[Message]:
         **_PLACE, task_id=_TASK, lane_mode="dedicated", outcome="done", freed_bytes=1048576, seconds=0.01
     )
     yield MemoryMeasured(**_PLACE, task_id=_TASK, lane_mode="dedicated", stage="post_generation", rss_bytes=734003200)
+    yield FallbackActivated(lane=_LANE, worker="admission-0", reason="capacity")
+    yield FallbackEnded(lane=_LANE, worker="admission-0", reason="capacity", seconds=42.5)
     at = {"node": "node-0", "model": "anisora@3.2.0#bf16"}
     yield ModelProgressed(**at, phase="downloading", bytes_done=1048576, bytes_total=69000000000)
     yield ModelEnsured(**at, how="fetched", bytes_fetched=69000000000, seconds=381.5)

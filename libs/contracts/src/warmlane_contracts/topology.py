@@ -3,7 +3,7 @@
     gateway ─ job.requested ─► WL_LANE   wl.v1.lane.<lane>.<job>     work queue, one durable per lane
     lanes   ─ state.* ───────► WL_STATE  wl.v1.state.<lane>.<job>    register: the first conditioned record wins
     lanes   ─ facts ─────────► WL_EVENTS wl.v1.event.<lane>.<kind>.<job or ->
-    gateway ─ waiting job ───► WL_WAIT   wl.v1.wait.<job>            at most 25, at most 30 s: the broker counts
+    gateway ─ waiting job ───► WL_WAIT   wl.v1.wait.<lane>.<job>     at most 25, at most 30 s: the broker counts
 
 `warmlane_bus` applies this table and refuses a server whose configuration has drifted from it; the AsyncAPI document
 is written from it. Every stream stays on disk, and servers run with `sync_interval: always`: an acknowledged publish
@@ -28,8 +28,12 @@ WAIT_DEPTH = 25
 """How many requests may wait for the degraded worker. Part of the contract: no setting changes it."""
 WAIT_S = 30.0
 """How long a request may wait for the degraded worker. Part of the contract: no setting changes it."""
+WAIT_ACK_WAIT_S = 5.0
+"""How long a shared worker may take from a waiting job's delivery to its claim."""
 MAX_ATTEMPTS = 3
 LANES = ("anisora", "phr00t")
+SHARED = "shared"
+"""Stands for the shared worker where a subject or a directory key has a lane: rescued jobs queue there."""
 LANE_WORKERS = 16
 """How many workers of one lane may have a job in hand at once."""
 NO_JOB = "-"
@@ -90,10 +94,12 @@ STATE_STREAM = "WL_STATE"
 EVENT_STREAM = "WL_EVENTS"
 LEASE_BUCKET = "wl_lease"
 DIRECTORY_BUCKET = "wl_lanes"
+ROUTING_BUCKET = "wl_routing"
 PROJECTOR_STATE = "gateway-state"
 PROJECTOR_EVENTS = "gateway-events"
+RESCUE = "rescue"
 
-EventKind = Literal["progress", "lane", "cold_start", "memory", "model"]
+EventKind = Literal["progress", "lane", "cold_start", "memory", "model", "fallback"]
 
 
 def lane_subject(lane: str, job_id: str) -> str:
@@ -116,9 +122,24 @@ def all_lane_jobs() -> str:
     return "wl.v1.lane.*.*"
 
 
-def wait_subject(job_id: str) -> str:
-    """Return where a job waits for the degraded worker."""
-    return f"wl.v1.wait.{check_token(job_id)}"
+def wait_subject(lane: str, job_id: str) -> str:
+    """Return where a job of a lane waits for the shared worker."""
+    return f"wl.v1.wait.{check_token(lane)}.{check_token(job_id)}"
+
+
+def is_waiting(subject: str) -> bool:
+    """Say whether a subject is that of a job that waits for a shared worker."""
+    return subject.startswith("wl.v1.wait.")
+
+
+def wait_consumer(lane: str) -> str:
+    """Return the name of the consumer that hands a lane's waiting jobs to shared workers."""
+    return f"wait-{check_token(lane)}"
+
+
+def shared_work() -> tuple[str, str]:
+    """Return the subjects on which work for a shared worker can be heard as it is published, without consuming it."""
+    return "wl.v1.wait.*.*", f"wl.v1.lane.{SHARED}.*"
 
 
 def cancel_hint_subject(lane: str, job_id: str) -> str:
@@ -141,6 +162,11 @@ def directory_key(lane: str, worker: str) -> str:
     return f"{check_token(lane)}.{check_token(worker)}"
 
 
+def fallback_key(lane: str) -> str:
+    """Return the key under which a lane's fallback stands in the routing bucket, beside the lane's own key."""
+    return f"{check_token(lane)}.fallback"
+
+
 TOPOLOGY = Topology(
     streams=(
         Stream(
@@ -154,8 +180,8 @@ TOPOLOGY = Topology(
         ),
         Stream(
             WAIT_STREAM,
-            ("wl.v1.wait.*",),
-            "Jobs that wait for the degraded worker. The broker enforces depth and wait.",
+            ("wl.v1.wait.*.*",),
+            "Jobs that wait for the shared worker. The broker enforces depth and wait.",
             retention="workqueue",
             discard="new",
             max_msgs=WAIT_DEPTH,
@@ -191,6 +217,33 @@ TOPOLOGY = Topology(
             for lane in LANES
         ),
         Consumer(
+            LANE_STREAM,
+            SHARED,
+            f"wl.v1.lane.{SHARED}.*",
+            "Hands rescued jobs to shared workers, whatever their lane.",
+            max_ack_pending=LANE_WORKERS,
+        ),
+        # One for each lane, so that a shared worker can go on with the model it holds. The broker frees the place with the
+        # acknowledgement that follows the claim at once, so a short ack wait frees a dead claimer's place soon.
+        *(
+            Consumer(
+                WAIT_STREAM,
+                wait_consumer(lane),
+                f"wl.v1.wait.{lane}.*",
+                f"Hands waiting jobs of the {lane} lane to shared workers.",
+                ack_wait_s=WAIT_ACK_WAIT_S,
+                max_ack_pending=LANE_WORKERS,
+            )
+            for lane in LANES
+        ),
+        Consumer(
+            STATE_STREAM,
+            RESCUE,
+            "wl.v1.state.*.*",
+            "Shows every record to one admission replica, which keeps it until the job has gone on.",
+            max_ack_pending=10_000,
+        ),
+        Consumer(
             STATE_STREAM, PROJECTOR_STATE, "wl.v1.state.*.*", "Projects outcomes into tasks.", max_ack_pending=1000
         ),
         Consumer(
@@ -200,5 +253,8 @@ TOPOLOGY = Topology(
     buckets=(
         Bucket(LEASE_BUCKET, "Who is alive on which job; liveness only, never truth.", ttl_s=HOUR),
         Bucket(DIRECTORY_BUCKET, "The lane directory: one record per living worker.", ttl_s=4 * HEARTBEAT_S),
+        Bucket(
+            ROUTING_BUCKET, "What operators and lane controllers decided about a lane; kept until changed.", ttl_s=0
+        ),
     ),
 )

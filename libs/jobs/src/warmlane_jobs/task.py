@@ -7,6 +7,7 @@ it returns. Replaying the streams therefore gives the same tasks again.
        ▲                    │ ├──Failed──► failed
        └──────Released──────┘ └──Cancelled──► cancelled
     pending ──Failed | Expired | Rejected──► failed        pending ──Cancelled──► cancelled
+                       processing ──Expired──► failed      (a shared worker claimed it too late; it did not run)
 
 `done`, `failed` and `cancelled` are dead ends. Progress never goes back while an attempt runs; a new attempt starts
 again from 0 and says so by its number. Late facts (of an older claim, or after the end) change nothing.
@@ -23,6 +24,8 @@ from warmlane_contracts.messages import (
     Done,
     Expired,
     Failed,
+    FallbackReason,
+    LaneMode,
     Rejected,
     Released,
     ResultRef,
@@ -53,7 +56,9 @@ _ENDED = frozenset({TaskStatus.DONE, TaskStatus.FAILED, TaskStatus.CANCELLED})
 
 @dataclass(frozen=True, slots=True)
 class TaskState:
-    """The changing part of a task. `state_seq` and `event_seq` are the last stream sequences taken in."""
+    """The changing part of a task. `state_seq` and `event_seq` are the last stream sequences taken in; `lane_mode` says
+    where the task was sent, and from its claim on what kind of worker has it.
+    """
 
     status: TaskStatus = TaskStatus.PENDING
     progress: int = 0
@@ -62,6 +67,8 @@ class TaskState:
     steps: int = 0
     attempt: int = 0
     worker: str | None = None
+    lane_mode: LaneMode = "dedicated"
+    fallback_reason: FallbackReason | None = None
     claim_seq: int = 0
     state_seq: int = 0
     event_seq: int = 0
@@ -122,6 +129,8 @@ def _claimed(task: TaskState, record: Claimed, seq: int, at: datetime) -> TaskSt
         stage=Stage.CLAIMED,
         attempt=record.attempt,
         worker=record.worker,
+        lane_mode=record.lane_mode,
+        fallback_reason=record.fallback_reason,
         claim_seq=seq,
         started_at=task.started_at or at,
     )

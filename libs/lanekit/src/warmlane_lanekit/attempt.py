@@ -42,7 +42,7 @@ from warmlane_lanekit.facts import Facts
 from warmlane_lanekit.heartbeat import Ending, Heartbeat
 from warmlane_lanekit.inputs import fetch_inputs
 from warmlane_lanekit.metrics import STAGE_SECONDS
-from warmlane_lanekit.resident import Resident
+from warmlane_lanekit.residence import Residence
 from warmlane_lanekit.results import store_results, sweep
 from warmlane_lanekit.service_time import ServiceTimes
 
@@ -80,7 +80,7 @@ class Attempts:
     def __init__(
         self,
         *,
-        resident: Resident,
+        resident: Residence,
         register: StateRegister,
         leases: Bucket,
         objects: ObjectStore,
@@ -158,6 +158,9 @@ class Attempts:
             scratch=scratch,
         )
         input_s = time.monotonic() - began
+        load_s = await self._resident.hold(
+            job.model, lambda: self._facts.progressed(claim, StepProgress(stage=Stage.LOADING))
+        )
         report = await self._resident.engine.generate(spec, self._on_progress(claim))
         self._facts.progressed(claim, StepProgress(stage=Stage.UPLOADING))
         uploading = time.monotonic()
@@ -166,6 +169,7 @@ class Attempts:
         timings = Timings(
             queue_s=max(0.0, (claim.claimed_at - job.accepted_at).total_seconds()),
             input_s=input_s,
+            load_s=load_s,
             denoise_s=report.prompt_s + report.denoise_s,
             decode_s=report.decode_s,
             encode_s=report.encode_s,
@@ -227,7 +231,8 @@ class Attempts:
         return await self._commit(claim, failed, Outcome.FAILED)
 
     async def _release(self, claim: Claim, reason: str) -> Outcome:
-        released = Released(**claim.record(), claim_seq=claim.seq, attempt=claim.attempt, reason=reason)
+        job = claim.job if self._resident.mode == "degraded_shared" else None
+        released = Released(**claim.record(), claim_seq=claim.seq, attempt=claim.attempt, reason=reason, job=job)
         return await self._commit(claim, released, Outcome.RELEASED, within_s=min(self._commit_s, 4.0))
 
     async def _commit(
@@ -266,7 +271,7 @@ class Attempts:
             lane=claim.job.lane,
             worker=claim.worker,
             model=claim.job.model,
-            lane_mode="dedicated",
+            lane_mode=self._resident.mode,
             outcome=kind,
             freed_bytes=freed,
             seconds=time.monotonic() - began,
@@ -275,7 +280,11 @@ class Attempts:
             "lane.memory_cleaned", task_id=claim.job.task_id, outcome=kind, **reading.model_dump(exclude_none=True)
         )
         self._facts.tell("memory", cleaned, claim)
-        self._facts.tell("memory", self._resident.measured(reading, "post_generation", claim.job.task_id), claim)
+        job = claim.job
+        measured = self._resident.measured(
+            reading, "post_generation", lane=job.lane, model=job.model, task_id=job.task_id
+        )
+        self._facts.tell("memory", measured, claim)
 
 
 def _observe(lane: str, timings: Timings) -> None:

@@ -25,6 +25,7 @@ from warmlane_contracts.errors import ErrorCode
 
 from warmlane_lanekit import protocol
 from warmlane_lanekit.engine import Engine, EngineFault, GenerationCancelled, StepProgress
+from warmlane_lanekit.many_engines import ManyEngines
 
 _PR_SET_PDEATHSIG = 1
 
@@ -131,11 +132,16 @@ def die_with_parent() -> None:
         os._exit(0)
 
 
-def load_engine(entry: str) -> Engine:
-    """Return a new engine of the class `entry` names as `module:Class`."""
+def load_engine(*entries: str) -> Engine:
+    """Return a new engine of the class an entry names as `module:Class`; of several, one that can be each of them."""
+    makers = {entry: _maker(entry) for entry in entries}
+    return makers[entries[0]]() if len(makers) == 1 else ManyEngines(makers)
+
+
+def _maker(entry: str) -> Callable[[], Engine]:
     module, _, name = entry.partition(":")
     made: Callable[[], Engine] = getattr(importlib.import_module(module), name)
-    return made()
+    return made
 
 
 def main() -> int:
@@ -145,8 +151,8 @@ def main() -> int:
     die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a person's Ctrl-C reaches the whole group; the supervisor decides
     parser = argparse.ArgumentParser()
-    parser.add_argument("--engine", required=True, help="module:Class")
-    EngineHost(load_engine(parser.parse_args().engine), read, write).run(started)
+    parser.add_argument("--engine", required=True, action="append", help="module:Class; several for a shared worker")
+    EngineHost(load_engine(*parser.parse_args().engine), read, write).run(started)
     return 0
 
 

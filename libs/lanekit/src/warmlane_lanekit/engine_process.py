@@ -57,9 +57,11 @@ class EngineDied(Exception):
 class EngineProcess:
     """One engine process. Made once, used until it dies; a new one is a new object."""
 
-    def __init__(self, entry: str, *, environment: dict[str, str] | None = None) -> None:
-        """Name the engine as `module:Class`. `environment` is added to ours."""
-        self._entry = entry
+    def __init__(self, *entries: str, environment: dict[str, str] | None = None) -> None:
+        """Name the engine as `module:Class`, or several of which it shall be one at a time. `environment` is added to
+        ours.
+        """
+        self._entries = entries
         self._environment = environment or {}
         self._process: asyncio.subprocess.Process | None = None
         self._ready: asyncio.Future[float] = asyncio.get_running_loop().create_future()
@@ -84,7 +86,8 @@ class EngineProcess:
     async def start(self) -> None:
         """Start the process; does not wait for its imports."""
         self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "warmlane_lanekit.engine_host", "--engine", self._entry),
+            *(sys.executable, "-m", "warmlane_lanekit.engine_host"),
+            *(f"--engine={entry}" for entry in self._entries),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,

@@ -26,7 +26,7 @@ _KEPT = 1000
 
 
 class Facts:
-    """Publishes the facts of one worker. `run` must be running."""
+    """Publishes the facts of one worker: those of a claim under the job's lane. `run` must be running."""
 
     def __init__(self, *, bus: Bus, objects: ObjectStore, lane: str, source: str) -> None:
         self._bus = bus
@@ -68,7 +68,7 @@ class Facts:
         return TaskProgressed(
             task_id=claim.job.task_id,
             job_id=claim.job.job_id,
-            lane=self._lane,
+            lane=claim.job.lane,
             claim_seq=claim.seq,
             attempt=claim.attempt,
             stage=at.stage,
@@ -99,8 +99,7 @@ class Facts:
             causation_id=claim.causation_id if claim else None,
         )
         with contextlib.suppress(BusMisconfigured):
-            outcome = await self._bus.publish(
-                event_subject(self._lane, kind, job_id), encode(envelope), message_id=envelope.id, within_s=_WITHIN_S
-            )
+            subject = event_subject(claim.job.lane if claim else self._lane, kind, job_id)
+            outcome = await self._bus.publish(subject, encode(envelope), message_id=envelope.id, within_s=_WITHIN_S)
             if not isinstance(outcome, Stored):
                 log.info("lane.fact_not_stored", type=message.TYPE, outcome=type(outcome).__name__)

@@ -14,6 +14,9 @@ COLD_START_SECONDS = Gauge(
     "warmlane_lane_cold_start_seconds", "Seconds the last load took, from start to warm.", ["lane"]
 )
 WARM = Gauge("warmlane_lane_warm", "1 when the model is resident and warm.", ["lane"])
+RECYCLES = Counter(
+    "warmlane_lane_engine_recycles_total", "Engine processes ended because their memory was in doubt.", ["lane"]
+)
 HEARTBEATS = Counter("warmlane_lane_heartbeats_total", "Lease renewals by their outcome.", ["lane", "outcome"])
 RSS_BYTES = Gauge("warmlane_engine_rss_bytes", "Resident memory of the engine process.", ["lane"])
 DEVICE_BYTES = Gauge("warmlane_engine_device_bytes", "Device memory of the engine, by kind.", ["lane", "kind"])

@@ -14,22 +14,25 @@ from typing import Literal
 
 import structlog
 from warmlane_contracts.catalogue import Model
-from warmlane_contracts.messages import MemoryMeasured
+from warmlane_contracts.errors import ErrorCode
+from warmlane_contracts.messages import LaneMode, MemoryMeasured
 from warmlane_modelstore.errors import StoreError
 
 from warmlane_lanekit.engine import EngineFault, MemoryReading
 from warmlane_lanekit.engine_process import EngineDied, EngineProcess
-from warmlane_lanekit.metrics import COLD_START_SECONDS, COLD_STARTS, DEVICE_BYTES, RSS_BYTES, WARM
+from warmlane_lanekit.metrics import COLD_START_SECONDS, COLD_STARTS, WARM
+from warmlane_lanekit.readings import memory_measured, read_memory
 from warmlane_lanekit.residency import Residency, Step, move
+from warmlane_lanekit.restarts import Restarts
 from warmlane_lanekit.weights import Weights
 
 log = structlog.get_logger(__name__)
 
-_LONGEST_PAUSE_S = 60.0
-
 
 class Resident:
     """Holds the engine process and its residency. `changed` is called after each change of the residency."""
+
+    mode: LaneMode = "dedicated"
 
     def __init__(
         self,
@@ -46,11 +49,21 @@ class Resident:
         self.cold_start_s: float | None = None
         self._weights = weights
         self._worker = worker
-        self._reload_s = reload_s
+        self._restarts = Restarts(reload_s)
         self._make_process = make_process
         self._changed = changed
         self._process: EngineProcess | None = None
         self._warm = asyncio.Event()
+
+    @property
+    def lane(self) -> str:
+        """The key under which the worker stands in the directory."""
+        return self.model.lane
+
+    @property
+    def resident_model(self) -> str:
+        """The model in the engine's memory: the lane's own, warm or about to be."""
+        return self.model.id
 
     @property
     def engine(self) -> EngineProcess:
@@ -83,9 +96,8 @@ class Resident:
 
     async def run(self) -> None:
         """Keep the engine warm for ever."""
-        pause_s = self._reload_s
         while True:
-            started = time.monotonic()
+            self._restarts.started()
             if self._process is None or not self._process.alive:
                 self._process = self._make_process()
                 await self._process.start()
@@ -93,36 +105,30 @@ class Resident:
                 await self._process.dead()
                 self._move(Step.LOSE, "the engine process ended")
             await self._process.kill()
-            # An engine that lived for a while gets a quick restart; one that keeps failing waits longer each time.
-            lived = time.monotonic() - started > _LONGEST_PAUSE_S
-            pause_s = self._reload_s if lived else min(pause_s * 2, _LONGEST_PAUSE_S)
-            await asyncio.sleep(pause_s if not lived else self._reload_s)
+            await asyncio.sleep(self._restarts.pause_s())
+
+    async def hold(self, model: str, loading: Callable[[], None]) -> float:  # noqa: ARG002 - this engine is warm already
+        """Return at once: the model is resident. Raise `EngineFault` for any other model."""
+        if model != self.model.id:
+            raise EngineFault(ErrorCode.MODEL_UNAVAILABLE, f"this lane keeps {self.model.id}, not {model}")
+        return 0.0
 
     async def measure(self) -> MemoryReading:
         """Read the engine's memory; a dead engine holds none."""
-        try:
-            reading = await self.engine.memory()
-        except EngineDied:
-            reading = MemoryReading(rss_bytes=0)
-        RSS_BYTES.labels(self.model.lane).set(reading.rss_bytes)
-        for kind in ("allocated", "reserved", "peak", "free"):
-            value = getattr(reading, f"{kind}_bytes")
-            if value is not None:
-                DEVICE_BYTES.labels(self.model.lane, kind).set(value)
-        return reading
+        return await read_memory(self.engine, self.lane)
 
     def measured(
-        self, reading: MemoryReading, stage: Literal["loaded", "post_generation"], task_id: str | None
+        self,
+        reading: MemoryReading,
+        stage: Literal["loaded", "post_generation", "evicted"],
+        *,
+        lane: str,
+        model: str,
+        task_id: str | None,
     ) -> MemoryMeasured:
         """Return the fact that tells a reading."""
-        return MemoryMeasured(
-            task_id=task_id,
-            lane=self.model.lane,
-            worker=self._worker,
-            model=self.model.id,
-            lane_mode="dedicated",
-            stage=stage,
-            **reading.model_dump(exclude={"total_bytes"}),
+        return memory_measured(
+            reading, stage, lane=lane, worker=self._worker, model=model, lane_mode=self.mode, task_id=task_id
         )
 
     async def close(self) -> None:

@@ -1,6 +1,7 @@
-"""A lane's worker, put together: the only place where its parts meet.
+"""A worker, put together: the only place where its parts meet.
 
-    run_worker("lane-anisora", model="anisora")
+    run_worker("lane-anisora", model="anisora")     keeps one model, takes its lane's jobs
+    run_shared_worker("degraded-worker")            keeps one model at a time, takes rescued and waiting jobs
 
 starts the engine's imports, connects, loads, and takes jobs until told to stop. Soft stop: the job in hand is finished.
 Hard stop: its engine is killed and the job released, so that another worker has it at once.
@@ -15,7 +16,7 @@ from warmlane_bus.nats_bus import NatsBus
 from warmlane_bus.register import StateRegister
 from warmlane_contracts.catalogue import Model, load_catalogue
 from warmlane_contracts.messages import ColdStarted, LaneChanged, LaneRecord, Message
-from warmlane_contracts.topology import DIRECTORY_BUCKET, LANE_STREAM, LEASE_BUCKET, cancel_hints_of
+from warmlane_contracts.topology import DIRECTORY_BUCKET, LANE_STREAM, LEASE_BUCKET, EventKind, cancel_hints_of
 from warmlane_runtime.health import Checks, HealthServer
 from warmlane_runtime.lifecycle import Part
 from warmlane_runtime.logging import configure_logging
@@ -29,31 +30,44 @@ from warmlane_lanekit.claim_loop import ClaimLoop
 from warmlane_lanekit.directory import Directory, availability
 from warmlane_lanekit.engine_process import EngineProcess
 from warmlane_lanekit.facts import Facts
+from warmlane_lanekit.residence import Residence
 from warmlane_lanekit.resident import Resident
 from warmlane_lanekit.service_time import ServiceTimes
 from warmlane_lanekit.settings import LaneSettings
-from warmlane_lanekit.weights import open_weights
+from warmlane_lanekit.shared_queue import JobQueue, SharedQueue
+from warmlane_lanekit.shared_resident import SharedResident
+from warmlane_lanekit.weights import Weights, open_weights
 
 log = structlog.get_logger(__name__)
 
 
 def run_worker(service_name: str, *, model: str) -> int:
     """Run the worker of a model's lane until it is told to stop; return the exit code."""
-    settings = load(LaneSettings)
-    redactor = configure_logging(settings.log, service=service_name)
-    redactor.register(settings.nats.nats_url, settings.objects.s3_secret_key)
     entry = load_catalogue().model_of(model)
     if entry is None:
         raise ValueError(f"the catalogue has no model {model}")
-    return run_service(partial(_build, settings, service_name, entry))
+    return _run(service_name, (entry,), shared=False)
 
 
-async def _build(settings: LaneSettings, service_name: str, model: Model) -> Service:
+def run_shared_worker(service_name: str) -> int:
+    """Run a worker that may hold any model of the catalogue, one at a time; return the exit code."""
+    return _run(service_name, load_catalogue().models, shared=True)
+
+
+def _run(service_name: str, models: tuple[Model, ...], *, shared: bool) -> int:
+    settings = load(LaneSettings)
+    redactor = configure_logging(settings.log, service=service_name)
+    redactor.register(settings.nats.nats_url, settings.objects.s3_secret_key)
+    return run_service(partial(_build, settings, service_name, models, shared=shared))
+
+
+async def _build(settings: LaneSettings, service_name: str, models: tuple[Model, ...], *, shared: bool) -> Service:
     service = Service(service_name, soft_stop_s=settings.stop.soft_stop_s)
-    worker = Worker(settings, service=service, model=model, objects=S3Objects.from_settings(settings.objects))
+    objects = S3Objects.from_settings(settings.objects)
+    worker = Worker(settings, service=service, models=models, objects=objects, shared=shared)
     checks = Checks()
     checks.add("broker", worker.why_not_connected)
-    checks.add("model", worker.resident.why_not_warm)
+    checks.add("engine" if shared else "model", worker.resident.why_not_warm)
     checks.add("stop", lambda: "stopping" if service.stopping else None)
     service.add(
         HealthServer(host=settings.http.http_host, port=settings.http.http_port, checks=checks, registry=REGISTRY)
@@ -63,13 +77,21 @@ async def _build(settings: LaneSettings, service_name: str, model: Model) -> Ser
 
 
 class Worker(Part):
-    """Everything of a lane's process but its health server."""
+    """Everything of a worker's process but its health server. One that is not `shared` has exactly one model."""
 
-    def __init__(self, settings: LaneSettings, *, service: Service, model: Model, objects: ObjectStore) -> None:
+    def __init__(
+        self,
+        settings: LaneSettings,
+        *,
+        service: Service,
+        models: tuple[Model, ...],
+        objects: ObjectStore,
+        shared: bool = False,
+    ) -> None:
         super().__init__()
         self._settings = settings
         self._service = service
-        self._model = model
+        self._models = models
         self._objects = objects
         self._worker_id = settings.worker.worker_id
         self._times = ServiceTimes()
@@ -78,20 +100,8 @@ class Worker(Part):
         self._directory: Directory | None = None
         self._loop: ClaimLoop | None = None
         self._claiming: asyncio.Task[None] | None = None
-        self.resident = Resident(
-            model=model,
-            weights=open_weights(
-                model.id,
-                store=settings.worker.model_store,
-                models_root=settings.worker.models_root,
-                node=self._worker_id,
-                tell=self._tell_model,
-            ),
-            worker=self._worker_id,
-            reload_s=settings.worker.reload_s,
-            make_process=partial(EngineProcess, model.runtime.engine),
-            changed=self._residency_changed,
-        )
+        self._shared = self._make_shared() if shared else None
+        self.resident: Residence = self._shared or self._make_resident(models[0])
 
     def why_not_connected(self) -> str | None:
         """Say why the broker cannot be used, None when it can: a readiness check."""
@@ -105,15 +115,16 @@ class Worker(Part):
             self._settings.nats.nats_url.get_secret_value(), name=self._worker_id, on_fatal=self._service.fail
         )
         self._facts = facts = Facts(
-            bus=bus, objects=self._objects, lane=self._model.lane, source=f"warmlane/{self._service.name}"
+            bus=bus, objects=self._objects, lane=self.resident.lane, source=f"warmlane/{self._service.name}"
         )
         directory = await bus.bucket(DIRECTORY_BUCKET)
-        self._directory = Directory(directory, lane=self._model.lane, worker=self._worker_id)
+        self._directory = Directory(directory, lane=self.resident.lane, worker=self._worker_id)
         attempts = await self._make_attempts(bus, facts)
         spawn = self._service.tasks.spawn
         spawn("lane:facts", facts.run())
         spawn("lane:directory", self._directory.run())
-        spawn("lane:hints", self._pass_on_hints(bus, attempts))
+        for lane in sorted(self._lanes):
+            spawn(f"lane:hints:{lane}", self._pass_on_hints(bus, attempts, lane))
         spawn("lane:residency", self.resident.run())
         self._claiming = spawn("lane:claims", self._claims(bus, attempts))
 
@@ -148,11 +159,21 @@ class Worker(Part):
             commit_s=mine.commit_s,
         )
 
+    async def _make_queue(self, bus: NatsBus) -> JobQueue:
+        shared = self._shared
+        if shared is None:
+            return await bus.pull(LANE_STREAM, self.resident.lane)
+        lanes = tuple(sorted(self._lanes))
+        queue = await SharedQueue.bind(bus, lanes=lanes, resident_lane=lambda: shared.resident_lane)
+        self._service.tasks.spawn("lane:listen", queue.listen(bus))
+        return queue
+
     async def _claims(self, bus: NatsBus, attempts: Attempts) -> None:
         self._loop = ClaimLoop(
-            lane=self._model.lane,
+            lanes=self._lanes,
             worker=self._worker_id,
-            pull=await bus.pull(LANE_STREAM, self._model.lane),
+            bus=bus,
+            queue=await self._make_queue(bus),
             register=StateRegister(bus, source=f"warmlane/{self._service.name}"),
             leases=await bus.bucket(LEASE_BUCKET),
             resident=self.resident,
@@ -162,47 +183,81 @@ class Worker(Part):
         )
         await self._loop.run()
 
-    async def _pass_on_hints(self, bus: NatsBus, attempts: Attempts) -> None:
-        async with bus.hints(cancel_hints_of(self._model.lane)) as hints:
+    async def _pass_on_hints(self, bus: NatsBus, attempts: Attempts, lane: str) -> None:
+        async with bus.hints(cancel_hints_of(lane)) as hints:
             async for hint in hints:
                 attempts.hint(hint.subject.rsplit(".", 1)[-1])
 
-    def _residency_changed(self) -> None:
-        residency, facts = self.resident.residency, self._facts
-        self._record_changed()
-        if facts is None:
-            return
-        lane, worker = self._model.lane, self._worker_id
-        facts.tell(
-            "lane",
-            LaneChanged(
-                lane=lane,
-                worker=worker,
-                availability=availability(residency),
-                warm=residency.warm,
-                detail=residency.reason or residency.state,
-            ),
+    @property
+    def _lanes(self) -> frozenset[str]:
+        return frozenset(model.lane for model in self._models)
+
+    def _make_resident(self, model: Model) -> Resident:
+        return Resident(
+            model=model,
+            weights=self._open_weights(model),
+            worker=self._worker_id,
+            reload_s=self._settings.worker.reload_s,
+            make_process=partial(EngineProcess, model.runtime.engine),
+            changed=self._residency_changed,
         )
+
+    def _make_shared(self) -> SharedResident:
+        engines = tuple(dict.fromkeys(model.runtime.engine for model in self._models))
+        return SharedResident(
+            models={model.id: model for model in self._models},
+            weights={model.id: self._open_weights(model) for model in self._models},
+            worker=self._worker_id,
+            reload_s=self._settings.worker.reload_s,
+            make_process=partial(EngineProcess, *engines),
+            changed=self._record_changed,
+            tell=self._tell,
+        )
+
+    def _open_weights(self, model: Model) -> Weights:
+        mine = self._settings.worker
+        return open_weights(
+            model.id,
+            store=mine.model_store,
+            models_root=mine.models_root,
+            node=self._worker_id,
+            tell=partial(self._tell, "model"),
+        )
+
+    def _residency_changed(self) -> None:
+        """Tell the world; a shared worker's changes are its own affair, and its loads tell themselves."""
+        self._record_changed()
+        residency, lane, worker = self.resident.residency, self.resident.lane, self._worker_id
+        changed = LaneChanged(
+            lane=lane,
+            worker=worker,
+            availability=availability(residency),
+            warm=residency.warm,
+            detail=residency.reason or residency.state,
+        )
+        self._tell("lane", changed)
         if residency.warm:
             seconds = self.resident.cold_start_s or 0.0
-            facts.tell("cold_start", ColdStarted(lane=lane, worker=worker, model=self._model.id, seconds=seconds))
+            started = ColdStarted(lane=lane, worker=worker, model=self.resident.resident_model, seconds=seconds)
+            self._tell("cold_start", started)
 
-    def _tell_model(self, fact: Message) -> None:
+    def _tell(self, kind: EventKind, fact: Message) -> None:
         if self._facts is not None:
-            self._facts.tell("model", fact)
+            self._facts.tell(kind, fact)
 
     def _record_changed(self) -> None:
         if self._directory is None:
             return
-        residency = self.resident.residency
+        residency, shared = self.resident.residency, self._shared is not None
+        ready = self.resident.why_not_warm() is None
         self._directory.touch(
             LaneRecord(
-                lane_key=self._model.lane,
+                lane_key=self.resident.lane,
                 worker=self._worker_id,
-                model=self._model.id,
-                mode="dedicated",
+                model=self.resident.resident_model,
+                mode=self.resident.mode,
                 warm=residency.warm,
-                availability=availability(residency),
+                availability=("ready" if ready else "cold") if shared else availability(residency),
                 engine=self._settings.worker.engine,
                 current_task=self._loop.current_task if self._loop else None,
                 service_s=self._times.mean,

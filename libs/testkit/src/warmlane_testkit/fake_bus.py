@@ -128,6 +128,14 @@ class FakeBus:
             raise BusMisconfigured(f"no stream {stream}")
         return self.streams[stream].last(checked(subject))
 
+    async def depth(self, stream: str) -> int:
+        """Return how many messages a stream holds."""
+        if not await self._reachable(10.0):
+            raise BusUnavailable("not connected to the broker")
+        if stream not in self.streams:
+            raise BusMisconfigured(f"no stream {stream}")
+        return len(self.streams[stream].messages)
+
     async def pull(self, stream: str, durable: str) -> FakePull:
         """Bind to a consumer."""
         try:

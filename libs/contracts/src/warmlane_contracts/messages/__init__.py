@@ -4,14 +4,16 @@
 |---|---|---|
 | `job` | the command that carries a task to a lane | `WL_LANE` |
 | `state` | the records of the register: claims and outcomes | `WL_STATE` |
-| `event` | facts: progress, lanes, memory | `WL_EVENTS` |
+| `event` | facts: progress, lanes, memory, fallback | `WL_EVENTS` |
 | `model` | facts: models brought to a node | `WL_EVENTS` |
-| `lane` | the lane directory's record | bucket `wl_lanes` |
+| `lane` | the lane directory's record, and what was decided about a lane | buckets `wl_lanes`, `wl_routing` |
 """
 
 from warmlane_contracts.messages.base import Message
 from warmlane_contracts.messages.event import (
     ColdStarted,
+    FallbackActivated,
+    FallbackEnded,
     LaneChanged,
     MemoryCleaned,
     MemoryMeasured,
@@ -19,7 +21,15 @@ from warmlane_contracts.messages.event import (
     TaskProgressed,
 )
 from warmlane_contracts.messages.job import ClipParams, InputRef, InputRole, JobRequested, OutputFormat
-from warmlane_contracts.messages.lane import Availability, FallbackReason, LaneMode, LaneRecord
+from warmlane_contracts.messages.lane import (
+    Availability,
+    FallbackReason,
+    LaneFallback,
+    LaneMode,
+    LaneRecord,
+    LaneRouting,
+    RoutingChoice,
+)
 from warmlane_contracts.messages.model import ModelEnsured, ModelFailed, ModelProgressed
 from warmlane_contracts.messages.state import (
     TERMINAL,
@@ -51,6 +61,8 @@ MESSAGES: dict[str, type[Message]] = {
         ColdStarted,
         MemoryCleaned,
         MemoryMeasured,
+        FallbackActivated,
+        FallbackEnded,
         ModelProgressed,
         ModelEnsured,
         ModelFailed,
@@ -68,13 +80,17 @@ __all__ = [
     "Done",
     "Expired",
     "Failed",
+    "FallbackActivated",
+    "FallbackEnded",
     "FallbackReason",
     "InputRef",
     "InputRole",
     "JobRequested",
     "LaneChanged",
+    "LaneFallback",
     "LaneMode",
     "LaneRecord",
+    "LaneRouting",
     "MemoryCleaned",
     "MemoryMeasured",
     "Message",
@@ -85,6 +101,7 @@ __all__ = [
     "Rejected",
     "Released",
     "ResultRef",
+    "RoutingChoice",
     "Stage",
     "StateRecord",
     "TaskProgressed",

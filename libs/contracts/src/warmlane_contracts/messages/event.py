@@ -70,7 +70,7 @@ class MemoryCleaned(Message):
 
     TYPE: ClassVar[str] = "warmlane.v1.memory.cleaned"
 
-    task_id: str | None
+    task_id: str | None = None
     lane: str
     worker: str
     model: str
@@ -85,7 +85,7 @@ class MemoryMeasured(Message):
 
     TYPE: ClassVar[str] = "warmlane.v1.memory.measured"
 
-    task_id: str | None
+    task_id: str | None = None
     lane: str
     worker: str
     model: str
@@ -96,3 +96,24 @@ class MemoryMeasured(Message):
     reserved_bytes: int | None = None
     peak_bytes: int | None = None
     free_bytes: int | None = None
+
+
+class FallbackActivated(Message):
+    """Requests for a lane go to the shared worker from now on. `worker` is the admission replica that tells it."""
+
+    TYPE: ClassVar[str] = "warmlane.v1.fallback.activated"
+
+    lane: str
+    worker: str
+    reason: FallbackReason
+
+
+class FallbackEnded(Message):
+    """Requests for a lane go to the lane again; `seconds` is how long they did not."""
+
+    TYPE: ClassVar[str] = "warmlane.v1.fallback.ended"
+
+    lane: str
+    worker: str
+    reason: FallbackReason
+    seconds: float

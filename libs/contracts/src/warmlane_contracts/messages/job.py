@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from warmlane_contracts.messages.base import Message, Part
+from warmlane_contracts.messages.lane import FallbackReason, LaneMode
 
 InputRole = Literal["reference", "first_frame", "last_frame", "keyframe"]
 OutputFormat = Literal["mp4", "webm", "gif"]
@@ -43,7 +44,9 @@ class ClipParams(Part):
 
 
 class JobRequested(Message):
-    """Run this job on this lane. The lane may try it `max_attempts` times, all tries counted by the register."""
+    """Run this job. `lane` names its model's lane and its register, whoever runs it; `lane_mode` says where it was sent,
+    and `fallback_reason` why it was not sent to its own lane. All tries are counted by the register.
+    """
 
     TYPE: ClassVar[str] = "warmlane.v1.job.requested"
 
@@ -55,5 +58,7 @@ class JobRequested(Message):
     params: ClipParams
     inputs: tuple[InputRef, ...] = ()
     output_format: OutputFormat = "mp4"
+    lane_mode: LaneMode = "dedicated"
+    fallback_reason: FallbackReason | None = None
     max_attempts: int = Field(default=3, ge=1)
     accepted_at: datetime

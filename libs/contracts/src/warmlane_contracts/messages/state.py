@@ -5,14 +5,18 @@ so the first writer wins and every loser reads who did. The stream sequence of a
 token) of that attempt; outcomes name it as `claim_seq`.
 
     (empty)  -> Claimed | Expired | Rejected | Cancelled
-    Claimed  -> Done | Failed | Released | Cancelled | Claimed (another worker, next attempt)
+    Claimed  -> Done | Failed | Released | Cancelled | Claimed (another worker, next attempt) | Expired (claimed too late)
     Released -> Claimed | Failed | Cancelled
     Done, Failed, Cancelled, Expired, Rejected: nothing follows
 """
 
 from typing import ClassVar
 
+from pydantic import Field
+
 from warmlane_contracts.messages.base import Message, Part
+from warmlane_contracts.messages.job import JobRequested
+from warmlane_contracts.messages.lane import FallbackReason, LaneMode
 
 
 class Timings(Part):
@@ -57,12 +61,18 @@ class _Record(Message):
 
 
 class Claimed(_Record):
-    """A worker took this attempt of the job. Attempts count from 1."""
+    """A worker took this attempt of the job. Attempts count from 1. `lane_mode` says what kind of worker it is, and
+    `fallback_reason` why a shared one has it.
+    """
 
     TYPE: ClassVar[str] = "warmlane.v1.state.claimed"
 
     worker: str
     attempt: int
+    lane_mode: LaneMode = "dedicated"
+    fallback_reason: FallbackReason | None = None
+    job: JobRequested | None = None
+    """The job itself, in a shared worker's claim: nothing else of it is left with the broker, should the holder die."""
 
 
 class Done(_Record):
@@ -96,6 +106,8 @@ class Released(_Record):
     claim_seq: int
     attempt: int
     reason: str
+    job: JobRequested | None = None
+    """The job itself, where a shared worker gives it back."""
 
 
 class Cancelled(_Record):
@@ -108,11 +120,12 @@ class Cancelled(_Record):
 
 
 class Expired(_Record):
-    """Nobody claimed the job in time; it never runs."""
+    """Nobody claimed the job in time; it never runs. `waited_s` is how long it was offered to shared workers."""
 
     TYPE: ClassVar[str] = "warmlane.v1.state.expired"
 
     reason: str
+    waited_s: float = Field(default=0.0, ge=0)
 
 
 class Rejected(_Record):

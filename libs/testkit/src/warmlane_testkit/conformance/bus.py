@@ -167,6 +167,12 @@ class BusConformance:
         assert last.headers["Nats-Msg-Id"] == "t.plain.x:b'3'"
         assert last.time.utcoffset() is not None
 
+    async def test_depth_counts_what_is_stored(self, bus: Bus) -> None:
+        assert await bus.depth(_PLAIN) == 0
+        for data in (b"1", b"2"):
+            await publish(bus, "t.plain.x", data)
+        assert await bus.depth(_PLAIN) == 2
+
     # -- pull ------------------------------------------------------------------------------------------------------
 
     async def test_messages_come_in_order_and_once(self, bus: Bus) -> None:
