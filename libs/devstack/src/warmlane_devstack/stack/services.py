@@ -97,6 +97,20 @@ SERVICES = (
         reads=LANE_READS,
         needs=LANE_NEEDS,
     ),
+    ServiceSpec(
+        name="degraded-admission",
+        module="warmlane_degraded.admission",
+        environment=Environment.MAIN,
+        reads=frozenset({Reads.NATS}),
+        needs=("topology",),
+    ),
+    ServiceSpec(
+        name="degraded-worker",
+        module="warmlane_degraded.worker",
+        environment=Environment.LANE,
+        reads=LANE_READS,
+        needs=LANE_NEEDS,
+    ),
 )
 # One model folder per lane, under MODELS_ROOT.
 MODEL_FOLDERS = {"lane-anisora": "anisora", "lane-phr00t": "phr00t"}

@@ -1,0 +1,1 @@
+"""What takes the jobs that no dedicated lane can take."""

@@ -1,0 +1,1 @@
+"""The shared worker: holds any heavy model, one at a time."""
