@@ -21,6 +21,7 @@ from warmlane_storage.objects import S3Objects
 from warmlane_storage.postgres import Postgres, PostgresSettings
 
 from warmlane_gateway.adapters.assets import Assets
+from warmlane_gateway.adapters.diagnostics import Diagnostics
 from warmlane_gateway.adapters.keys import ApiKeys
 from warmlane_gateway.adapters.outbox import Outbox
 from warmlane_gateway.adapters.tasks import Tasks
@@ -32,12 +33,15 @@ from warmlane_gateway.consumers.dispatch import Dispatch, Relay
 from warmlane_gateway.consumers.intake import Intake
 from warmlane_gateway.consumers.lanes import Lanes
 from warmlane_gateway.consumers.projector import Projector
+from warmlane_gateway.consumers.settle import Settle
 from warmlane_gateway.consumers.sweep import Sweep
 from warmlane_gateway.server import HttpServer
 from warmlane_gateway.settings import GatewaySettings
 from warmlane_gateway.usecases.accept import Accept
 from warmlane_gateway.usecases.cancel import Cancel
+from warmlane_gateway.usecases.decide_lane import DecideLane
 from warmlane_gateway.usecases.images import ImageStore
+from warmlane_gateway.usecases.offer import Offers
 
 log = structlog.get_logger(__name__)
 
@@ -88,6 +92,8 @@ class Gateway(Part):
         self._postgres = Postgres(settings.postgres)
         self._bus: NatsBus | None = None
         self._dispatch: Dispatch | None = None
+        self._offers: Offers | None = None
+        self._settle: Settle | None = None
         self._http: HttpServer | None = None
 
     async def open(self) -> None:
@@ -104,7 +110,9 @@ class Gateway(Part):
         await self._http.start()
 
     async def drain(self) -> None:
-        """Finish the requests in flight, and publish what they accepted."""
+        """Finish the requests in flight, and publish what they accepted. Those that wait for a worker are answered now."""
+        if self._offers is not None:
+            await self._offers.drain()
         if self._http is not None:
             await self._http.drain()
         if self._dispatch is not None:
@@ -126,17 +134,26 @@ class Gateway(Part):
         tasks, outbox, assets = Tasks(self._postgres), Outbox(self._postgres), Assets(self._postgres)
         keys, changes = ApiKeys(self._postgres), Changes(self._postgres)
         if settings.bootstrap_api_key is not None:
-            await keys.ensure(settings.bootstrap_api_key.get_secret_value(), "bootstrap")
+            await keys.ensure(settings.bootstrap_api_key.get_secret_value(), "bootstrap", operator=True)
         names = tuple(dict.fromkeys(model.lane for model in catalogue.models))
         lanes = Lanes(bus=bus, tasks=tasks, lanes=names, bound=settings.limits.lane_queue_bound)
         intake = Intake(tasks.accept)
         self._dispatch = dispatch = Dispatch(bus, outbox)
+        register, diagnostics = StateRegister(bus, source="warmlane/gateway"), Diagnostics(self._postgres)
+        self._offers = offers = Offers(
+            bus=bus, register=register, changes=changes, outbox=dispatch, retry_after_s=lanes.retry_after_s
+        )
+        longest_s = {"video": settings.limits.video_longest_s, "image": settings.limits.image_longest_s}
+        self._settle = settle = Settle(
+            tasks=tasks, offers=offers, register=register, diagnostics=diagnostics, longest_s=longest_s
+        )
         images = ImageStore(objects=objects, assets=assets, limits=settings.limits)
         spawn("gateway:intake", intake.run())
         spawn("gateway:dispatch", dispatch.run())
-        spawn("gateway:relay", Relay(bus, outbox).run())
+        spawn("gateway:relay", Relay(bus, outbox, offers).run())
         spawn("gateway:changes", changes.run())
         spawn("gateway:lanes", lanes.run())
+        spawn("gateway:settle", settle.run())
         spawn("gateway:sweep", Sweep(objects, Trash(self._postgres)).run())
         for projector in Projector.both(bus=bus, postgres=self._postgres, tasks=tasks):
             spawn(f"gateway:{projector.name}", projector.run())
@@ -149,15 +166,19 @@ class Gateway(Part):
                 keys=tasks,
                 make_durable=intake,
                 dispatch=dispatch,
+                offer=offers,
+                route=lanes.route,
                 check_queue=lanes.check_queue,
             ),
-            cancel=Cancel(bus, StateRegister(bus, source="warmlane/gateway")),
+            cancel=Cancel(bus, register),
             images=images,
             tasks=tasks,
             assets=assets,
             keys=keys,
             objects=objects,
             lanes=lanes,
+            decide_lane=DecideLane(bus),
+            diagnostics=diagnostics,
             changes=changes,
             checks=self._checks(bus),
             registry=REGISTRY,

@@ -13,3 +13,6 @@ ACCEPTED = Counter("warmlane_tasks_accepted_total", "Tasks made durable.", ["mod
 DISPATCHED = Counter("warmlane_jobs_dispatched_total", "Publishes of jobs by who and by outcome.", ["by", "outcome"])
 PROJECTED = Counter("warmlane_facts_projected_total", "Records and events taken in.", ["stream"])
 WAITING = Gauge("warmlane_lane_waiting", "Tasks that wait for a lane.", ["lane"])
+OFFERED = Counter("warmlane_offers_total", "Jobs offered to shared workers, by the broker's answer.", ["outcome"])
+STALE = Counter("warmlane_stale_tasks_total", "Tasks failed because they outlived their time.", ["lane"])
+ROUTED = Counter("warmlane_tasks_routed_total", "Where requests were sent, and why.", ["lane", "lane_mode", "reason"])

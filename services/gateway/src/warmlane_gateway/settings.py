@@ -18,7 +18,10 @@ class LimitSettings(Settings):
     max_image_pixels: int = Field(default=50_000_000, gt=0)
     """Checked from the header, before a pixel is decoded: a small file can hold a huge picture."""
     lane_queue_bound: int = Field(default=1000, ge=1)
-    """Tasks that may wait for one lane. Past it the answer is `queue_overloaded`."""
+    """Tasks that may wait for one lane. Past it requests go to the shared workers."""
+    video_longest_s: float = Field(default=1800.0, gt=0)
+    """How long a video may take from its first claim before it is given up."""
+    image_longest_s: float = Field(default=600.0, gt=0)
 
 
 class GatewaySettings(Settings):

@@ -34,21 +34,24 @@ class ApiKeys:
             self._seen[digest] = (now, caller)
         return caller
 
-    async def ensure(self, key: str, name: str) -> None:
-        """Make the key known if it is not."""
+    async def ensure(self, key: str, name: str, *, operator: bool = False) -> None:
+        """Make the key known if it is not, and an operator's if it shall be one."""
         async with self._postgres.connection() as connection:
             await connection.execute(
-                "insert into api_keys (key_id, name, hash) values ($1, $2, $3) on conflict do nothing",
+                "insert into api_keys (key_id, name, hash, operator) values ($1, $2, $3, $4)"
+                " on conflict (key_id) do update set operator = api_keys.operator or excluded.operator",
                 key_id(key),
                 name,
                 key_hash(key),
+                operator,
             )
 
     async def _look_up(self, key: str, digest: bytes) -> Caller | None:
         async with self._postgres.connection() as connection:
             row = await connection.fetchrow(
-                "select key_id, name, hash from api_keys where key_id = $1 and revoked_at is null", key_id(key)
+                "select key_id, name, hash, operator from api_keys where key_id = $1 and revoked_at is null",
+                key_id(key),
             )
         if row is None or not hmac.compare_digest(bytes(row["hash"]), digest):
             return None
-        return Caller(row["key_id"], row["name"])
+        return Caller(row["key_id"], row["name"], row["operator"])

@@ -19,11 +19,16 @@ from warmlane_gateway.domain.task import NewTask, Task, inputs_folder
 _ACCEPT = """
 with accepted as (
     insert into tasks (task_id, owner, type, model, mode, lane, job_id, prompt, params, inputs, output_format, seed,
-                       correlation_id, traceparent)
-    select a, b, c, d, e, f, g, h, i::jsonb, j::jsonb, k, l, m, n
+                       correlation_id, traceparent, lane_mode, fallback_reason)
+    select a, b, c, d, e, f, g, h, i::jsonb, j::jsonb, k, l, m, n, o, p
     from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
-                $9::text[], $10::text[], $11::text[], $12::bigint[], $13::text[], $14::text[])
-         as task(a, b, c, d, e, f, g, h, i, j, k, l, m, n)
+                $9::text[], $10::text[], $11::text[], $12::bigint[], $13::text[], $14::text[], $17::text[], $18::text[])
+         as task(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p)
+    returning task_id, model, lane, lane_mode, fallback_reason
+), told as (
+    insert into diagnostics (event_id, kind, task_id, model, lane, lane_mode, reason)
+    select 'fallback.' || task_id, 'fallback_activated', task_id, model, lane, lane_mode, fallback_reason
+    from accepted where fallback_reason is not null
 )
 insert into outbox (message_id, subject, payload)
 select * from unnest($7::text[], $15::text[], $16::bytea[])
@@ -36,8 +41,8 @@ _INPUTS = TypeAdapter(tuple[InputRef, ...])
 _UPDATE = """
 update tasks set status = $2, progress = $3, stage = $4, step = $5, steps = $6, attempt = $7, worker = $8,
     claim_seq = $9, state_seq = $10, event_seq = $11, live_preview_key = $12, result = $13, timings = $14,
-    error_code = $15, error_message = $16, started_at = $17, finished_at = $18,
-    change_seq = case when $19 then nextval('task_changes') else change_seq end
+    error_code = $15, error_message = $16, started_at = $17, finished_at = $18, lane_mode = $19, fallback_reason = $20,
+    change_seq = case when $21 then nextval('task_changes') else change_seq end
 where task_id = $1
 """
 
@@ -104,7 +109,7 @@ class Tasks:
             row = await connection.fetchrow("select * from tasks where task_id = $1 and owner = $2", task_id, owner)
             return _task(row) if row else None
 
-    async def list(self, wanted: TaskFilter) -> "list[Task]":
+    async def list(self, wanted: TaskFilter) -> Sequence[Task]:
         """Return a page, newest first."""
         conditions, values = _conditions(wanted)
         query = f"select * from tasks where {' and '.join(conditions)} order by task_id desc limit {wanted.limit:d}"  # noqa: S608 - conditions are ours, values are parameters
@@ -112,21 +117,64 @@ class Tasks:
             return [_task(row) for row in await connection.fetch(query, *values)]
 
     async def waiting_before(self, task: Task) -> int:
-        """Return how many tasks wait for the same lane and came before."""
+        """Return how many tasks wait in the same queue, the lane's own or that of the shared workers, and came before."""
         async with self._postgres.connection() as connection:
             return int(
                 await connection.fetchval(
-                    "select count(*) from tasks where lane = $1 and status = 'pending' and task_id < $2",
-                    task.lane,
+                    "select count(*) from tasks where status = 'pending' and task_id < $1 and lane_mode = $2"
+                    " and (lane = $3 or lane_mode <> 'dedicated')",
                     task.task_id,
+                    task.state.lane_mode,
+                    task.lane,
                 )
             )
 
     async def waiting_by_lane(self) -> dict[str, int]:
-        """Return how many tasks wait for each lane."""
+        """Return how many tasks wait in each lane's own queue."""
         async with self._postgres.connection() as connection:
-            rows = await connection.fetch("select lane, count(*) from tasks where status = 'pending' group by lane")
+            rows = await connection.fetch(
+                "select lane, count(*) from tasks where status = 'pending' and lane_mode = 'dedicated' group by lane"
+            )
             return {row["lane"]: row["count"] for row in rows}
+
+    async def oldest_wait_s(self) -> float | None:
+        """Return for how long the first of the tasks that wait for a shared worker has waited, None when none does."""
+        async with self._postgres.connection() as connection:
+            oldest: float | None = await connection.fetchval(
+                "select extract(epoch from now() - min(created_at))::float8 from tasks"
+                " where status = 'pending' and lane_mode = 'degraded_shared' and attempt = 0"
+            )
+            return oldest
+
+    async def overdue(self, *, older_than_s: float, limit: int) -> Sequence[Task]:
+        """Return tasks that should have been taken by a shared worker by now, and were not as far as the rows know."""
+        async with self._postgres.connection() as connection:
+            rows = await connection.fetch(
+                "select * from tasks where status = 'pending' and lane_mode = 'degraded_shared' and attempt = 0"
+                " and created_at < now() - make_interval(secs => $1) order by task_id limit $2",
+                older_than_s,
+                limit,
+            )
+            return [_task(row) for row in rows]
+
+    async def stale(self, type_: str, *, older_than_s: float, limit: int) -> Sequence[Task]:
+        """Return tasks of a type that were begun long ago and have not ended."""
+        async with self._postgres.connection() as connection:
+            rows = await connection.fetch(
+                "select * from tasks where status in ('processing', 'pending') and type = $1"
+                " and started_at < now() - make_interval(secs => $2) order by task_id limit $3",
+                type_,
+                older_than_s,
+                limit,
+            )
+            return [_task(row) for row in rows]
+
+    async def forget_key(self, owner: str, key: str, task_id: str) -> None:
+        """Let an idempotency key stand for nothing again, if it stands for this task."""
+        async with self._postgres.connection() as connection:
+            await connection.execute(
+                "delete from idempotency where owner = $1 and key = $2 and task_id = $3", owner, key, task_id
+            )
 
     async def delete(self, task_id: str, owner: str) -> bool:
         """Remove an owner's finished task and put its objects into the trash; False when there is none."""
@@ -183,6 +231,8 @@ def _columns(tasks: Sequence[NewTask]) -> list[list[Any]]:
         [task.traceparent for task in tasks],
         [task.subject for task in tasks],
         [task.payload for task in tasks],
+        [job.lane_mode for job in jobs],
+        [job.fallback_reason for job in jobs],
     ]
 
 
@@ -215,8 +265,6 @@ def _task(row: Row) -> Task:
         model=row["model"],
         mode=row["mode"],
         lane=row["lane"],
-        lane_mode=row["lane_mode"],
-        fallback_reason=row["fallback_reason"],
         job_id=row["job_id"],
         params=row["params"],
         inputs=_INPUTS.validate_python(row["inputs"]),
@@ -239,6 +287,8 @@ def _state(row: Row) -> TaskState:
         steps=row["steps"],
         attempt=row["attempt"],
         worker=row["worker"],
+        lane_mode=row["lane_mode"],
+        fallback_reason=row["fallback_reason"],
         claim_seq=row["claim_seq"],
         state_seq=row["state_seq"],
         event_seq=row["event_seq"],
@@ -271,6 +321,8 @@ def _values(state: TaskState) -> tuple[Any, ...]:
         _storable(state.error_message),
         state.started_at,
         state.finished_at,
+        state.lane_mode,
+        state.fallback_reason,
     )
 
 

@@ -35,17 +35,23 @@ async def generate(
     idempotency_key: Annotated[
         str | None, Header(description="The same key and body give the same task; another body gives 409.")
     ] = None,
+    prefer: Annotated[
+        str | None,
+        Header(description="`respond-async`: answer at once, also while the task waits for a shared worker."),
+    ] = None,
 ) -> Response:
     """Check the request, store it durably, and answer. What the catalogue does not allow is refused with every field
-    named, before anything is stored.
+    named, before anything is stored. While the model's own lane is not available, the answer waits until a shared worker
+    takes the task, 30 s at most; `queue_overloaded` says that none did, or that 25 wait already.
     """
+    at_once = "respond-async" in (prefer or "").lower()
     body = _object(await request.body())
-    task_id = await parts.accept(body, origin(request, asker), idempotency_key)
+    task_id = await parts.accept(body, origin(request, asker), idempotency_key, wait=not at_once)
     ACCEPTED.labels(body["model"] if isinstance(body["model"], str) else "", str(body.get("mode") or "implied")).inc()
     return Response(
         b'{"task_id":"%b","status":"pending"}' % task_id.encode(),
         202,
-        {"Location": f"/status/{task_id}"},
+        {"Location": f"/status/{task_id}"} | ({"Preference-Applied": "respond-async"} if at_once else {}),
         media_type="application/json",
     )
 

@@ -1,4 +1,4 @@
-"""What the service says of itself: models, lanes, health, metrics."""
+"""What the service says of itself: models, health, metrics."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import JSONResponse, Response
 
-from warmlane_gateway.api.views import LanesView, lane_view
+from warmlane_gateway.api.views import lane_view
 from warmlane_gateway.api.wired import Asker, Parts
 
 router = APIRouter(tags=["service"])
@@ -16,12 +16,6 @@ router = APIRouter(tags=["service"])
 async def models(parts: Parts, _asker: Asker) -> dict[str, Any]:
     """Return all models: modes, parameters with bounds, defaults and locks, presets. Forms are made from this."""
     return {"profile": parts.profile, **parts.catalogue.model_dump(mode="json", exclude={"profiles"})}
-
-
-@router.get("/lanes", summary="The lanes")
-async def lanes(parts: Parts, _asker: Asker) -> LanesView:
-    """Return every lane: whether it is warm, how many wait, how long a clip takes."""
-    return LanesView(lanes=[lane_view(parts.lanes, lane) for lane in parts.lanes.names])
 
 
 @router.get("/health", summary="Is the service well?")

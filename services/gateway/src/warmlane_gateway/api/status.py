@@ -19,7 +19,7 @@ async def with_queue(task: Task, tasks: Tasks, lanes: Lanes) -> TaskView:
     if task.state.status is not TaskStatus.PENDING:
         return task_view(task)
     position = await tasks.waiting_before(task)
-    return task_view(task, queue_position=position, eta_s=lanes.eta_s(task.lane, position))
+    return task_view(task, queue_position=position, eta_s=lanes.eta_s(task, position))
 
 
 async def settled(task: Task, tasks: Tasks, changes: Changes) -> Task:

@@ -3,8 +3,10 @@
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
-from warmlane_contracts.messages import Timings
+from pydantic import BaseModel, ConfigDict, Field
+from warmlane_contracts.messages import FallbackReason, LaneRecord, RoutingChoice, Timings
+from warmlane_contracts.topology import SHARED, WAIT_DEPTH, WAIT_S
+from warmlane_jobs.routing import Degraded
 from warmlane_jobs.task import TaskStatus
 
 from warmlane_gateway.consumers.lanes import Lanes
@@ -83,21 +85,81 @@ class TaskPage(BaseModel):
     next: str | None
 
 
+class LaneMemory(BaseModel):
+    """The engine's memory as its meter read it last, in bytes; summed over the lane's workers."""
+
+    used_bytes: int
+    peak_bytes: int | None
+    budget_bytes: int | None
+
+
 class LaneView(BaseModel):
-    """A lane, its workers and its queue."""
+    """A lane, its workers, its queue, and where its requests go."""
 
     lane: str
     availability: Literal["ready", "cold", "unavailable"]
     warm: bool
+    mode: Literal["dedicated", "degraded_shared"] = Field(description="Where a request for the lane goes now.")
+    routing: Literal["auto", "dedicated", "degraded"] = Field(description="What was decided; auto: its state decides.")
+    fallback_reason: FallbackReason | None = Field(description="Why its requests go to shared workers.")
+    since: datetime | None = Field(description="Since when they do.")
     waiting: int
     service_s: float | None = Field(description="Mean seconds a clip takes; null before the first.")
+    memory: LaneMemory | None
+    updated_at: datetime | None = Field(description="When a worker of the lane was last heard of.")
+    workers: list[dict[str, Any]]
+
+
+class DegradedView(BaseModel):
+    """The shared workers and their queue. Depth and wait are part of the contract."""
+
+    waiting: int
+    depth: int = WAIT_DEPTH
+    wait_s: float = WAIT_S
+    oldest_s: float | None = Field(description="How long the first of those waiting has waited.")
+    service_s: float | None
+    memory: LaneMemory | None
     workers: list[dict[str, Any]]
 
 
 class LanesView(BaseModel):
-    """All lanes."""
+    """All lanes, and what takes their work when they cannot."""
 
     lanes: list[LaneView]
+    degraded: DegradedView
+
+
+class LaneDecision(BaseModel):
+    """Where a lane's requests shall go."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    mode: RoutingChoice
+    reason: FallbackReason | None = Field(
+        default=None, description="manual for a person's decision; quota or capacity when a lane could not be started."
+    )
+
+
+class DiagnosticView(BaseModel):
+    """A fact about lanes, memory or queues. See docs/api for what `value` and `reason` hold in each kind."""
+
+    id: int
+    kind: str
+    task_id: str | None
+    model: str | None
+    lane: str | None
+    lane_mode: str | None
+    value: float | None
+    reason: str | None
+    timestamp: datetime
+    detail: dict[str, Any]
+
+
+class DiagnosticPage(BaseModel):
+    """A page of diagnostics, newest first. `next` asks for the following page; null at the end."""
+
+    items: list[DiagnosticView]
+    next: int | None
 
 
 class AssetView(BaseModel):
@@ -129,8 +191,8 @@ def task_view(task: Task, *, queue_position: int | None = None, eta_s: float | N
         model=task.model,
         mode=task.mode,
         lane=task.lane,
-        lane_mode=task.lane_mode,
-        fallback_reason=task.fallback_reason,
+        lane_mode=state.lane_mode,
+        fallback_reason=state.fallback_reason,
         worker=state.worker,
         prompt=task.params["prompt"],
         params=task.params,
@@ -151,15 +213,48 @@ def task_view(task: Task, *, queue_position: int | None = None, eta_s: float | N
 
 def lane_view(lanes: Lanes, lane: str) -> LaneView:
     """Return a lane as clients see it."""
-    workers = lanes.workers(lane)
+    workers, route = lanes.workers(lane), lanes.route(lane)
     states = {worker.availability for worker in workers}
+    routing, fallback = lanes.directory.routing(lane), lanes.directory.fallback(lane)
+    degraded = isinstance(route, Degraded)
     return LaneView(
         lane=lane,
         availability="ready" if "ready" in states else "cold" if "cold" in states else "unavailable",
         warm=any(worker.warm for worker in workers),
+        mode="degraded_shared" if degraded else "dedicated",
+        routing=routing.choice if routing else "auto",
+        fallback_reason=route.reason if isinstance(route, Degraded) else None,
+        since=fallback.since if fallback and degraded else None,
         waiting=lanes.waiting(lane),
         service_s=lanes.service_s(lane),
+        memory=_memory(workers),
+        updated_at=max((worker.updated_at for worker in workers), default=None),
         workers=[worker.model_dump(mode="json") for worker in workers],
+    )
+
+
+def degraded_view(lanes: Lanes) -> DegradedView:
+    """Return the shared workers and their queue as clients see them."""
+    workers = lanes.workers(SHARED)
+    return DegradedView(
+        waiting=lanes.offered,
+        oldest_s=lanes.oldest_wait_s,
+        service_s=lanes.service_s(SHARED),
+        memory=_memory(workers),
+        workers=[worker.model_dump(mode="json") for worker in workers],
+    )
+
+
+def _memory(workers: list[LaneRecord]) -> LaneMemory | None:
+    measured = [worker for worker in workers if worker.used_bytes is not None]
+    if not measured:
+        return None
+    peaks = [worker.peak_bytes for worker in measured if worker.peak_bytes is not None]
+    budgets = [worker.budget_bytes for worker in measured if worker.budget_bytes is not None]
+    return LaneMemory(
+        used_bytes=sum(worker.used_bytes or 0 for worker in measured),
+        peak_bytes=max(peaks) if peaks else None,
+        budget_bytes=sum(budgets) if budgets else None,
     )
 
 

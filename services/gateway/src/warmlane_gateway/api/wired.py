@@ -13,6 +13,7 @@ from warmlane_runtime.health import Checks
 from warmlane_storage.objects import ObjectStore
 
 from warmlane_gateway.adapters.assets import Assets
+from warmlane_gateway.adapters.diagnostics import Diagnostics
 from warmlane_gateway.adapters.keys import ApiKeys
 from warmlane_gateway.adapters.tasks import Tasks
 from warmlane_gateway.consumers.changes import Changes
@@ -21,6 +22,7 @@ from warmlane_gateway.domain.apikey import Caller
 from warmlane_gateway.domain.task import Task
 from warmlane_gateway.usecases.accept import Accept, Origin
 from warmlane_gateway.usecases.cancel import Cancel
+from warmlane_gateway.usecases.decide_lane import DecideLane
 from warmlane_gateway.usecases.images import ImageStore
 
 
@@ -38,6 +40,8 @@ class Wired:
     keys: ApiKeys
     objects: ObjectStore
     lanes: Lanes
+    decide_lane: DecideLane
+    diagnostics: Diagnostics
     changes: Changes
     checks: Checks
     registry: CollectorRegistry
@@ -76,6 +80,20 @@ def origin(request: Request, caller: Caller) -> Origin:
 
 Parts = Annotated[Wired, Depends(wired)]
 Asker = Annotated[Caller, Depends(caller)]
+
+
+async def operator(asker: Asker) -> Caller:
+    """Return who is asking, if they may operate the service."""
+    if not asker.operator:
+        raise WarmlaneError(
+            ErrorCode.FORBIDDEN,
+            "This needs an operator's key.",
+            "Use the key that set the service up; others may only make and see their own tasks.",
+        )
+    return asker
+
+
+Operator = Annotated[Caller, Depends(operator)]
 
 
 async def own_task(task_id: str, parts: Parts, asker: Asker) -> Task:

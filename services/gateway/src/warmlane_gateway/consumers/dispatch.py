@@ -3,19 +3,25 @@
     commit ──► dispatch ──► published ──► outbox row removed
         └── crash ──► relay: rows older than two seconds, the oldest first, each by one relay at a time
 
-Both publish under the job's id, so that the broker keeps one copy whoever was quicker.
+Both publish under the job's id, so that the broker keeps one copy whoever was quicker. A job that is offered to shared
+workers may be refused for want of room; the relay then ends it as the request would have.
 """
 
 import asyncio
+from typing import cast
 
 import structlog
 from warmlane_bus.ports import Bus, BusMisconfigured, Stored
+from warmlane_contracts.envelope import decode
+from warmlane_contracts.messages import JobRequested
+from warmlane_contracts.topology import is_waiting
 from warmlane_runtime.faults import fault_point
 from warmlane_storage.postgres import PASSING
 
 from warmlane_gateway.adapters.outbox import Outbox, Outgoing
 from warmlane_gateway.domain.task import NewTask
 from warmlane_gateway.metrics import DISPATCHED
+from warmlane_gateway.usecases.offer import Offer, Offers
 
 log = structlog.get_logger(__name__)
 
@@ -57,6 +63,11 @@ class Dispatch:
                 # The relay publishes them again; the broker drops the copies.
                 log.warning("gateway.outbox_not_emptied", rows=len(ids), reason=repr(away))
 
+    def forget(self, message_id: str) -> None:
+        """Remove a row soon: its message was published, or will never be."""
+        self._published.append(message_id)
+        self._some.set()
+
     async def drain(self) -> None:
         """Return when nothing is being published any more."""
         while self._publishing:
@@ -64,16 +75,16 @@ class Dispatch:
 
     async def _publish(self, outgoing: Outgoing) -> None:
         if await _sent(self._bus, outgoing, by="dispatch"):
-            self._published.append(outgoing.message_id)
-            self._some.set()
+            self.forget(outgoing.message_id)
 
 
 class Relay:
     """Publishes what is still in the outbox."""
 
-    def __init__(self, bus: Bus, outbox: Outbox) -> None:
+    def __init__(self, bus: Bus, outbox: Outbox, offers: Offers) -> None:
         self._bus = bus
         self._outbox = outbox
+        self._offers = offers
 
     async def run(self) -> None:
         """Sweep for ever."""
@@ -89,13 +100,21 @@ class Relay:
     async def sweep(self) -> int:
         """Publish one batch; return how many went."""
         async with self._outbox.stale(older_than_s=_STALE_S, limit=_BATCH) as (rows, published):
-            sent = await asyncio.gather(*(_sent(self._bus, row, by="relay") for row in rows))
+            sent = await asyncio.gather(*(self._send(row) for row in rows))
             if any(sent):
                 fault_point("relay.published")
             published += [row.message_id for row, went in zip(rows, sent, strict=True) if went]
         if published:
             log.info("gateway.relayed", rows=len(published))
         return len(published)
+
+    async def _send(self, row: Outgoing) -> bool:
+        if not is_waiting(row.subject):
+            return await _sent(self._bus, row, by="relay")
+        envelope = decode(row.payload)
+        job = cast("JobRequested", envelope.data)
+        offer = Offer(job.task_id, job.job_id, job.lane, row.payload, envelope.traceparent, envelope.correlation_id)
+        return await self._offers.relay(offer)
 
 
 async def _sent(bus: Bus, outgoing: Outgoing, *, by: str) -> bool:

@@ -1,4 +1,4 @@
-"""From the register and the progress events to the tasks' rows.
+"""From the register and the events to the tasks' rows and the diagnostics.
 
 Each batch is one transaction: lock the rows, apply `warmlane_jobs.task` in stream order, write, announce. A batch is
 acknowledged after its commit, so a crash repeats it, and a repeated record changes nothing. While the database is away,
@@ -18,7 +18,9 @@ from warmlane_jobs.task import TaskState, record_progress, record_state
 from warmlane_runtime.faults import fault_point
 from warmlane_storage.postgres import PASSING, Postgres
 
+from warmlane_gateway.adapters.diagnostics import store_diagnostics
 from warmlane_gateway.adapters.tasks import Tasks
+from warmlane_gateway.domain.diagnostic import Diagnostic, diagnostic_of
 from warmlane_gateway.metrics import PROJECTED
 
 log = structlog.get_logger(__name__)
@@ -67,10 +69,16 @@ class Projector:
                 await asyncio.gather(*(delivery.ack_soon() for delivery in batch))
 
     async def _until_stored(self, batch: Sequence[Delivery]) -> None:
-        facts = [(delivery, fact) for delivery in batch if (fact := _read(delivery)) is not None]
+        read = [(delivery, *found) for delivery in batch if (found := _read(delivery)) is not None]
+        facts = [(delivery, fact) for delivery, _, fact in read if isinstance(fact, StateRecord | TaskProgressed)]
+        diagnostics = [
+            one
+            for delivery, event_id, fact in read
+            if (one := diagnostic_of(fact, event_id=event_id, at=delivery.time)) is not None
+        ]
         while True:
             try:
-                await self._store(facts)
+                await self._store(facts, diagnostics)
             except PASSING as away:
                 log.warning("gateway.projector_paused", stream=self._stream, reason=repr(away))
                 await asyncio.sleep(_PAUSE_S)
@@ -78,8 +86,10 @@ class Projector:
                 PROJECTED.labels(self._stream).inc(len(batch))
                 return
 
-    async def _store(self, facts: Sequence[tuple[Delivery, StateRecord | TaskProgressed]]) -> None:
-        if not facts:
+    async def _store(
+        self, facts: Sequence[tuple[Delivery, StateRecord | TaskProgressed]], diagnostics: Sequence[Diagnostic]
+    ) -> None:
+        if not facts and not diagnostics:
             return
         async with self._postgres.transaction() as connection:
             before = await self._tasks.states_for_update(connection, list({fact.task_id for _, fact in facts}))
@@ -91,6 +101,7 @@ class Projector:
                 task_id: (before[task_id], state) for task_id, state in after.items() if state != before[task_id]
             }
             await self._tasks.store_states(connection, changed)
+            await store_diagnostics(connection, diagnostics)
 
 
 def _apply(state: TaskState, fact: StateRecord | TaskProgressed, delivery: Delivery) -> TaskState:
@@ -99,12 +110,12 @@ def _apply(state: TaskState, fact: StateRecord | TaskProgressed, delivery: Deliv
     return record_state(state, fact, delivery.seq, delivery.time)
 
 
-def _read(delivery: Delivery) -> StateRecord | TaskProgressed | None:
-    """Return the fact in a delivery, None when it says nothing about a task's row."""
+def _read(delivery: Delivery) -> tuple[str, Message] | None:
+    """Return the id and the fact of a delivery, None for one this gateway does not know."""
     try:
-        fact: Message = decode(delivery.data).data
+        envelope = decode(delivery.data)
     except UnknownMessageError as unknown:
         # A newer service may say things this one does not know; the row is built from what it does.
         log.warning("gateway.fact_not_understood", subject=delivery.subject, reason=str(unknown)[:200])
         return None
-    return fact if isinstance(fact, StateRecord | TaskProgressed) else None
+    return envelope.id, envelope.data

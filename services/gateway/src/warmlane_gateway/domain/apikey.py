@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who is asking. `owner` is what tasks belong to."""
+    """Who is asking. `owner` is what tasks belong to; an `operator` may decide about lanes and read diagnostics."""
 
     key_id: str
     name: str
+    operator: bool = False
 
     @property
     def owner(self) -> str:

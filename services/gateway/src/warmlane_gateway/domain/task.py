@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from warmlane_contracts.errors import ErrorCode
 from warmlane_contracts.messages import InputRef, JobRequested
-from warmlane_jobs.task import TaskState
+from warmlane_jobs.task import TaskState, TaskStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +32,6 @@ class Task:
     model: str
     mode: str
     lane: str
-    lane_mode: str
-    fallback_reason: str | None
     job_id: str
     params: dict[str, Any]
     inputs: tuple[InputRef, ...]
@@ -43,6 +42,16 @@ class Task:
     created_at: datetime
     change_seq: int
     state: TaskState
+
+    @property
+    def waits_for_shared(self) -> bool:
+        """True while the task waits for a shared worker and nobody has begun it."""
+        return self.state.status is TaskStatus.PENDING and self.state.lane_mode == "degraded_shared"
+
+    @property
+    def refused(self) -> bool:
+        """True when the task was never begun because there was no room or no time for it."""
+        return self.state.error_code == ErrorCode.QUEUE_OVERLOADED and self.state.attempt == 0
 
     @property
     def trace_id(self) -> str:

@@ -1,7 +1,9 @@
 """From a request's body to a durable task.
 
-body ──catalogue──► parameters ──images stored──► NewTask ──one commit──► durable ──► dispatched beside the answer
-refused here: no row, no message, no object
+body ──catalogue──► parameters ──route──► images stored ──► NewTask ──one commit──► durable
+                                                             dedicated: dispatched beside the answer
+                                                             degraded:  offered, the answer waits for the outcome
+refused before the route: no row, no message, no object
 """
 
 import hashlib
@@ -17,9 +19,12 @@ from warmlane_contracts.envelope import encode, seal
 from warmlane_contracts.errors import ErrorCode, WarmlaneError
 from warmlane_contracts.ids import job_id_for, new_task_id
 from warmlane_contracts.messages import InputRef, JobRequested
-from warmlane_contracts.topology import MAX_ATTEMPTS, lane_subject
+from warmlane_contracts.topology import MAX_ATTEMPTS, lane_subject, wait_subject
+from warmlane_jobs.routing import Degraded, Route
 
-from warmlane_gateway.domain.task import NewTask
+from warmlane_gateway.domain.task import NewTask, Task
+from warmlane_gateway.metrics import ROUTED
+from warmlane_gateway.usecases.offer import Offer
 
 _SEEDS = 2**53
 """Every seed below survives a JSON reader that counts in doubles (docs/adr/0007)."""
@@ -45,6 +50,22 @@ class KnownKeys(Protocol):
         """Return what a key stands for."""
         ...
 
+    async def forget_key(self, owner: str, key: str, task_id: str) -> None:
+        """Let a key stand for nothing again, if it stands for this task."""
+        ...
+
+    async def get(self, task_id: str, owner: str) -> Task | None:
+        """Return an owner's task."""
+        ...
+
+
+class MakeOffer(Protocol):
+    """Offers a durable task to shared workers."""
+
+    async def __call__(self, offer: Offer, *, wait: bool) -> None:
+        """Return when it is on offer, with `wait` when it is claimed; raise `QueueOverloaded` when it is refused."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -66,6 +87,8 @@ class Accept:
         keys: KnownKeys,
         make_durable: Callable[[NewTask], Awaitable[None]],
         dispatch: Callable[[NewTask], None],
+        offer: MakeOffer,
+        route: Callable[[str], Route],
         check_queue: Callable[[str], None],
     ) -> None:
         self._catalogue = catalogue
@@ -73,31 +96,51 @@ class Accept:
         self._keys = keys
         self._make_durable = make_durable
         self._dispatch = dispatch
+        self._offer = offer
+        self._route = route
         self._check_queue = check_queue
 
-    async def __call__(self, body: Mapping[str, Any], origin: Origin, idempotency_key: str | None) -> str:
-        """Return the id of the task; raise `WarmlaneError` when it is refused."""
+    async def __call__(
+        self, body: Mapping[str, Any], origin: Origin, idempotency_key: str | None, *, wait: bool = True
+    ) -> str:
+        """Return the id of the task; raise `WarmlaneError` when it is refused.
+
+        A task that has to be offered to shared workers is waited for until one takes it, unless `wait` is False.
+        """
         request = resolve(self._catalogue, body)
         if idempotency_key is not None:
-            return await self._once(body, request, origin, idempotency_key)
-        self._check_queue(request.lane)
+            return await self._once(body, request, origin, idempotency_key, wait=wait)
         task = await self._new_task(request, origin)
         await self._make_durable(task)
-        self._dispatch(task)
+        await self._send(task, wait=wait)
         return task.job.task_id
 
+    async def _send(self, task: NewTask, *, wait: bool) -> None:
+        job = task.job
+        ROUTED.labels(job.lane, job.lane_mode, job.fallback_reason or "").inc()
+        if job.lane_mode == "dedicated":
+            self._dispatch(task)
+        else:
+            offer = Offer(job.task_id, job.job_id, job.lane, task.payload, task.traceparent, task.correlation_id)
+            await self._offer(offer, wait=wait)
+
     async def _once(
-        self, body: Mapping[str, Any], request: ResolvedRequest, origin: Origin, idempotency_key: str
+        self,
+        body: Mapping[str, Any],
+        request: ResolvedRequest,
+        origin: Origin,
+        idempotency_key: str,
+        *,
+        wait: bool,
     ) -> str:
         _check_key(idempotency_key)
         body_hash = hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).digest()
-        known = await self._keys.known_key(origin.owner, idempotency_key)
+        known = await self._known(origin.owner, idempotency_key)
         if known is None:
-            self._check_queue(request.lane)
             task = await self._new_task(request, origin)
             known = await self._keys.accept_once(task, idempotency_key, body_hash)
             if known[0] == task.job.task_id:
-                self._dispatch(task)
+                await self._send(task, wait=wait)
         task_id, first_hash = known
         if first_hash != body_hash:
             raise WarmlaneError(
@@ -107,7 +150,22 @@ class Accept:
             )
         return task_id
 
+    async def _known(self, owner: str, key: str) -> tuple[str, bytes] | None:
+        """Return what a key stands for. One whose request was refused for want of room stands for nothing: the client
+        was told to try again.
+        """
+        known = await self._keys.known_key(owner, key)
+        if known is not None:
+            task = await self._keys.get(known[0], owner)
+            if task is not None and task.refused:
+                await self._keys.forget_key(owner, key, known[0])
+                return None
+        return known
+
     async def _new_task(self, request: ResolvedRequest, origin: Origin) -> NewTask:
+        route = self._route(request.lane)
+        if not isinstance(route, Degraded):
+            self._check_queue(request.lane)
         task_id = new_task_id()
         inputs = await self._images.store(request, task_id, origin.owner) if request.images else ()
         params = request.params
@@ -122,6 +180,8 @@ class Accept:
             params=params,
             inputs=inputs,
             output_format=request.output_format,
+            lane_mode="degraded_shared" if isinstance(route, Degraded) else "dedicated",
+            fallback_reason=route.reason if isinstance(route, Degraded) else None,
             max_attempts=MAX_ATTEMPTS,
             accepted_at=datetime.now(UTC),
         )
@@ -138,7 +198,7 @@ class Accept:
             job=job,
             correlation_id=origin.correlation_id,
             traceparent=origin.traceparent,
-            subject=lane_subject(job.lane, job.job_id),
+            subject=(wait_subject if isinstance(route, Degraded) else lane_subject)(job.lane, job.job_id),
             payload=encode(envelope),
         )
 
