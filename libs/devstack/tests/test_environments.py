@@ -43,11 +43,11 @@ def environment_of(service):
     return next(name for name, entry in ENVIRONMENTS.items() if f"services/{service}" in entry["packages"])
 
 
-def closure(name, environment):
+def closure(name, environment, extras=()):
     """Every distribution that `name` leads to, extras and markers respected."""
     own, others = workspace(), installed(environment)
     seen, names = set(), set()
-    open_ends = [(canonicalize_name(name), frozenset())]
+    open_ends = [(canonicalize_name(name), frozenset(extras))]
     while open_ends:
         end = open_ends.pop()
         if end in seen:
@@ -111,12 +111,28 @@ def leads_to(package, environment):
     return closure(tomllib.loads(path.read_text())["project"]["name"], environment) if path.exists() else set()
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", [name for name in SERVICES if name != "degraded"])
 def test_an_image_holds_exactly_the_workspace_packages_its_service_needs(service):
     text = (ROOT / "services" / service / "Dockerfile").read_text()
-    copied = set(re.findall(r"\./((?:libs|services)/[a-z0-9-]+)", text))
+    assert copied_in(text) == workspace_folders(closure(f"warmlane-{service}", environment_of(service)))
+
+
+@pytest.mark.parametrize(("stage", "extra"), [("admission", ""), ("worker", "[worker]")])
+def test_each_image_of_the_degraded_service_holds_exactly_what_its_program_needs(stage, extra):
+    text = (ROOT / "services" / "degraded" / "Dockerfile").read_text()
+    [built] = re.findall(rf"^FROM sources AS build-{stage}$(.*?)^FROM ", text, re.MULTILINE | re.DOTALL)
+    program = Requirement(f"warmlane-degraded{extra}")
+    names = closure(program.name, "lane" if extra else "main", extras=program.extras)
+    assert copied_in(built) == workspace_folders(names)
+    assert bool(names & TORCH) == bool(extra), "admission runs where there is no GPU"
+
+
+def copied_in(dockerfile):
+    return set(re.findall(r"\./((?:libs|services)/[a-z0-9-]+)", dockerfile))
+
+
+def workspace_folders(names):
     folders = {
         canonicalize_name(tomllib.loads(path.read_text())["project"]["name"]): path.parent for path in pyprojects()
     }
-    needed = closure(f"warmlane-{service}", environment_of(service)) & folders.keys()
-    assert copied == {str(folders[name].relative_to(ROOT)) for name in needed}
+    return {str(folders[name].relative_to(ROOT)) for name in names & folders.keys()}

@@ -22,6 +22,7 @@ from warmlane_contracts.messages import InputRef, JobRequested
 from warmlane_contracts.topology import MAX_ATTEMPTS, lane_subject, wait_subject
 from warmlane_jobs.routing import Degraded, Route
 
+from warmlane_gateway.domain.overload import QueueOverloaded
 from warmlane_gateway.domain.task import NewTask, Task
 from warmlane_gateway.metrics import ROUTED
 from warmlane_gateway.usecases.offer import Offer
@@ -140,7 +141,7 @@ class Accept:
             task = await self._new_task(request, origin)
             known = await self._keys.accept_once(task, idempotency_key, body_hash)
             if known[0] == task.job.task_id:
-                await self._send(task, wait=wait)
+                await self._send_once(task, idempotency_key, wait=wait)
         task_id, first_hash = known
         if first_hash != body_hash:
             raise WarmlaneError(
@@ -150,9 +151,17 @@ class Accept:
             )
         return task_id
 
+    async def _send_once(self, task: NewTask, key: str, *, wait: bool) -> None:
+        try:
+            await self._send(task, wait=wait)
+        except QueueOverloaded:
+            # The client is told to try again, with the same key if it likes.
+            await self._keys.forget_key(task.owner, key, task.job.task_id)
+            raise
+
     async def _known(self, owner: str, key: str) -> tuple[str, bytes] | None:
-        """Return what a key stands for. One whose request was refused for want of room stands for nothing: the client
-        was told to try again.
+        """Return what a key stands for. One whose request was refused stands for nothing, also when the gateway died
+        before it could forget it.
         """
         known = await self._keys.known_key(owner, key)
         if known is not None:
