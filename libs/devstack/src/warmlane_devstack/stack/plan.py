@@ -206,6 +206,7 @@ class Planner:
             probe=readyz(port),
             needs=spec.needs,
             stop_within_s=spec.stop_within_s,
+            awaited=spec.awaited,
         )
 
     def _step(self, spec: StepSpec) -> Unit:

@@ -32,6 +32,8 @@ class ServiceSpec:
     needs: tuple[str, ...]
     # How long a soft stop may take, in seconds.
     stop_within_s: float = 10.0
+    # False: the stack is ready without it.
+    awaited: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +111,9 @@ SERVICES = (
         module="warmlane_degraded.worker",
         environment=Environment.LANE,
         reads=LANE_READS,
-        needs=LANE_NEEDS,
+        # The lanes first: three engines that import torch at once delay each other, and this one is the reserve.
+        needs=(*LANE_NEEDS, "lane-anisora", "lane-phr00t"),
+        awaited=False,
     ),
 )
 # One model folder per lane, under MODELS_ROOT.

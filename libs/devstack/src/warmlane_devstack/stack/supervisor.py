@@ -40,7 +40,7 @@ class Supervisor:
         self._hurry = asyncio.Event()
 
     async def start(self) -> None:
-        """Return once every unit is ready. Raises CommandFailed as soon as one cannot."""
+        """Return once every unit is ready that is waited for. Raises CommandFailed as soon as one cannot."""
         for name, kept in self._kept.items():
             self._tasks[name] = asyncio.create_task(kept.run(self._kept), name=f"keep:{name}")
         ready = asyncio.create_task(self._all_ready(), name="all-ready")
@@ -70,7 +70,8 @@ class Supervisor:
 
     async def _all_ready(self) -> None:
         for kept in self._kept.values():
-            await kept.ready.wait()
+            if kept.unit.awaited:
+                await kept.ready.wait()
 
     async def _first_of(self, goal: "asyncio.Future[Any]") -> None:
         """Wait for `goal`; a unit that fails meanwhile raises here."""

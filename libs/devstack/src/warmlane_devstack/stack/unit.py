@@ -43,6 +43,8 @@ class Unit:
     stop_signal: signal.Signals = signal.SIGTERM
     stop_within_s: float = 10.0
     ready_within_s: float = 120.0
+    # False: the stack serves without it; it comes up meanwhile.
+    awaited: bool = True
     # For people: what a failing start most likely needs.
     hint: str = ""
 
