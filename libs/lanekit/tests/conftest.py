@@ -1,6 +1,5 @@
 """The scripted engine as a process, and a whole worker on a real broker."""
 
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -21,16 +20,10 @@ from warmlane_runtime.settings import NatsSettings
 from warmlane_testkit.builders import clip_params, job_requested
 from warmlane_testkit.fake_objects import FakeObjects
 
-HERE = str(Path(__file__).parent)
-ENTRY = "scripted_engine:ScriptedEngine"
+ENTRY = "warmlane_testkit.scripted_engine:ScriptedEngine"
 LANE = "anisora"
 MakeWorker = Callable[..., Awaitable[Worker]]
 Submit = Callable[..., Awaitable[JobRequested]]
-
-
-@pytest.fixture(autouse=True)
-def _scripted_engine_can_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([HERE, os.environ.get("PYTHONPATH", "")]))
 
 
 @pytest.fixture

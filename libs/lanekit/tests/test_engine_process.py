@@ -118,7 +118,7 @@ async def test_the_process_dies_with_its_parent(tmp_path: Path) -> None:
         "import asyncio\n"
         "from warmlane_lanekit.engine_process import EngineProcess\n"
         "async def main():\n"
-        "    engine = EngineProcess('scripted_engine:ScriptedEngine')\n"
+        "    engine = EngineProcess('warmlane_testkit.scripted_engine:ScriptedEngine')\n"
         "    await engine.start()\n"
         "    await engine.ready()\n"
         "    print(engine.pid, flush=True)\n"

@@ -41,15 +41,18 @@ from warmlane_lanekit.engine_process import EngineDied
 from warmlane_lanekit.facts import Facts
 from warmlane_lanekit.heartbeat import Ending, Heartbeat
 from warmlane_lanekit.inputs import fetch_inputs
-from warmlane_lanekit.metrics import STAGE_SECONDS
+from warmlane_lanekit.metrics import HUNG, STAGE_SECONDS
 from warmlane_lanekit.residence import Residence
 from warmlane_lanekit.results import store_results, sweep
 from warmlane_lanekit.service_time import ServiceTimes
+from warmlane_lanekit.watchdog import Watchdog
 
 log = structlog.get_logger(__name__)
 
-_AGAIN = frozenset({ErrorCode.ENGINE_CRASHED, ErrorCode.GPU_OUT_OF_MEMORY, ErrorCode.RESULT_NOT_STORED})
+_AGAIN = frozenset({ErrorCode.ENGINE_CRASHED, ErrorCode.ENGINE_HUNG, ErrorCode.RESULT_NOT_STORED})
 """Failures that another attempt may not meet again."""
+_OUT_OF_MEMORY_AGAIN = 1
+"""How often a job that ran out of memory gets a clean engine: once shows whether the engine or the job was the cause."""
 
 
 class Outcome(StrEnum):
@@ -90,6 +93,7 @@ class Attempts:
         heartbeat_s: float,
         cancel_grace_s: float,
         commit_s: float,
+        watchdog: Watchdog,
     ) -> None:
         self._resident = resident
         self._register = register
@@ -101,6 +105,7 @@ class Attempts:
         self._heartbeat_s = heartbeat_s
         self._cancel_grace_s = cancel_grace_s
         self._commit_s = commit_s
+        self._watchdog = watchdog
         self._heartbeat: Heartbeat | None = None
         self._claim: Claim | None = None
 
@@ -133,16 +138,21 @@ class Attempts:
         )
         try:
             async with self._heartbeat.beating() as ended:
+                self._watchdog.begin()
                 work = asyncio.create_task(self._work(claim, scratch), name=f"attempt:{job.job_id}")
+                hung = asyncio.create_task(self._watchdog.hung(), name=f"watchdog:{job.job_id}")
                 try:
-                    first: set[asyncio.Future[Any]] = {work, ended}
+                    first: set[asyncio.Future[Any]] = {work, ended, hung}
                     await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
                     if ended.done() and not work.done():
                         return await self._stop_work(claim, work, ended.result())
+                    if hung.done() and not work.done():
+                        return await self._end_hung(claim, work, hung.result())
                     return await self._finish(claim, work)
                 finally:
+                    hung.cancel()
                     work.cancel()
-                    await asyncio.gather(work, return_exceptions=True)
+                    await asyncio.gather(work, hung, return_exceptions=True)
         finally:
             self._heartbeat = self._claim = None
 
@@ -162,6 +172,7 @@ class Attempts:
             job.model, lambda: self._facts.progressed(claim, StepProgress(stage=Stage.LOADING))
         )
         report = await self._resident.engine.generate(spec, self._on_progress(claim))
+        self._watchdog.rest()
         self._facts.progressed(claim, StepProgress(stage=Stage.UPLOADING))
         uploading = time.monotonic()
         result = await store_results(self._objects, claim, report)
@@ -181,6 +192,7 @@ class Attempts:
 
     def _on_progress(self, claim: Claim) -> Callable[[StepProgress], None]:
         def on_progress(at: StepProgress) -> None:
+            self._watchdog.progressed()
             if at.stage is Stage.DENOISING:
                 fault_point("lane.generating")
             self._facts.progressed(claim, at)
@@ -195,6 +207,15 @@ class Attempts:
         await asyncio.gather(work, return_exceptions=True)
         await sweep(self._objects, claim)
         return Outcome.CANCELLED if ending is Ending.CANCELLED else Outcome.ABANDONED
+
+    async def _end_hung(
+        self, claim: Claim, work: "asyncio.Task[tuple[ResultRef, Timings]]", silent_s: float
+    ) -> Outcome:
+        await self._resident.engine.kill()
+        await asyncio.gather(work, return_exceptions=True)
+        HUNG.labels(claim.job.lane).inc()
+        detail = f"The engine showed no progress for {silent_s:.0f} s and was ended. Submit the task again."
+        return await self._fail(claim, ErrorCode.ENGINE_HUNG, detail)
 
     async def _finish(self, claim: Claim, work: "asyncio.Task[tuple[ResultRef, Timings]]") -> Outcome:
         try:
@@ -225,7 +246,12 @@ class Attempts:
     async def _fail(self, claim: Claim, code: ErrorCode, detail: str) -> Outcome:
         log.warning("lane.attempt_failed", task_id=claim.job.task_id, attempt=claim.attempt, code=code, detail=detail)
         await sweep(self._objects, claim)
-        if code in _AGAIN and claim.attempt < claim.job.max_attempts:
+        again = code in _AGAIN and claim.attempt < claim.job.max_attempts
+        if code is ErrorCode.GPU_OUT_OF_MEMORY:
+            # Nobody can say what a failed allocation left behind; the next task gets a new process.
+            await self._resident.engine.kill()
+            again = claim.attempt <= _OUT_OF_MEMORY_AGAIN
+        if again:
             return await self._release(claim, code)
         failed = Failed(**claim.record(), claim_seq=claim.seq, code=code, message=detail, attempt=claim.attempt)
         return await self._commit(claim, failed, Outcome.FAILED)

@@ -20,3 +20,4 @@ RECYCLES = Counter(
 HEARTBEATS = Counter("warmlane_lane_heartbeats_total", "Lease renewals by their outcome.", ["lane", "outcome"])
 RSS_BYTES = Gauge("warmlane_engine_rss_bytes", "Resident memory of the engine process.", ["lane"])
 DEVICE_BYTES = Gauge("warmlane_engine_device_bytes", "Device memory of the engine, by kind.", ["lane", "kind"])
+HUNG = Counter("warmlane_lane_hung_total", "Engines ended because they showed no progress.", ["lane"])

@@ -36,6 +36,7 @@ from warmlane_lanekit.service_time import ServiceTimes
 from warmlane_lanekit.settings import LaneSettings
 from warmlane_lanekit.shared_queue import JobQueue, SharedQueue
 from warmlane_lanekit.shared_resident import SharedResident
+from warmlane_lanekit.watchdog import Watchdog
 from warmlane_lanekit.weights import Weights, open_weights
 
 log = structlog.get_logger(__name__)
@@ -46,15 +47,16 @@ def run_worker(service_name: str, *, model: str) -> int:
     entry = load_catalogue().model_of(model)
     if entry is None:
         raise ValueError(f"the catalogue has no model {model}")
-    return _run(service_name, (entry,), shared=False)
+    return run_models(service_name, (entry,), shared=False)
 
 
 def run_shared_worker(service_name: str) -> int:
     """Run a worker that may hold any model of the catalogue, one at a time; return the exit code."""
-    return _run(service_name, load_catalogue().models, shared=True)
+    return run_models(service_name, load_catalogue().models, shared=True)
 
 
-def _run(service_name: str, models: tuple[Model, ...], *, shared: bool) -> int:
+def run_models(service_name: str, models: tuple[Model, ...], *, shared: bool) -> int:
+    """Run a worker of these models until it is told to stop; return the exit code."""
     settings = load(LaneSettings)
     redactor = configure_logging(settings.log, service=service_name)
     redactor.register(settings.nats.nats_url, settings.objects.s3_secret_key)
@@ -157,6 +159,7 @@ class Worker(Part):
             heartbeat_s=mine.heartbeat_s,
             cancel_grace_s=mine.cancel_grace_s,
             commit_s=mine.commit_s,
+            watchdog=Watchdog(least_s=mine.hang_least_s, most_s=mine.hang_most_s),
         )
 
     async def _make_queue(self, bus: NatsBus) -> JobQueue:
