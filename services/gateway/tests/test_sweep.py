@@ -54,3 +54,27 @@ async def test_an_asset_outlives_the_tasks_that_used_it(client, submit, status, 
 
 async def emptied(gateway: Any) -> bool:
     return await gateway.rows("select 1 from trash") == []
+
+
+async def test_what_killed_and_lost_attempts_left_is_swept_after_the_end(
+    gateway, submit, status, lane, objects, monkeypatch
+) -> None:
+    task_id = await submit()
+    delivery, job = await lane.fetch()
+    first = await lane.claim(job)
+    orphan = f"results/{task_id}/{first}/clip.mp4"
+    await objects.put(orphan, b"of a killed worker", content_type="video/mp4")
+    second = await lane.write(claimed(job.job_id, lane="phr00t", attempt=2), after=first)
+    await lane.finish(delivery, job, second)
+    await status(task_id, "done")
+    rows = await gateway.rows("select task_id from leftovers")
+    assert [row["task_id"] for row in rows] == [task_id], "its time has not come yet"
+    await gateway.rows("update leftovers set ended_at = now() - interval '1 hour'")
+
+    async def swept() -> bool:
+        return not await gateway.rows("select 1 from leftovers")
+
+    await eventually(swept)
+    kept = {info.key for info in await objects.list(f"results/{task_id}/")}
+    assert len(kept) == 2
+    assert orphan not in kept

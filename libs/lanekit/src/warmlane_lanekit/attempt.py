@@ -11,10 +11,10 @@ import asyncio
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import structlog
 from warmlane_bus.lease import Lease
@@ -33,7 +33,7 @@ from warmlane_contracts.messages import (
     Timings,
 )
 from warmlane_runtime.faults import fault_point
-from warmlane_storage.objects import ObjectStore
+from warmlane_storage.objects import ObjectStore, StoreUnavailable
 
 from warmlane_lanekit.claim import Claim
 from warmlane_lanekit.engine import EngineFault, GenerateSpec, GenerationCancelled, StepProgress
@@ -49,8 +49,11 @@ from warmlane_lanekit.watchdog import Watchdog
 
 log = structlog.get_logger(__name__)
 
+T = TypeVar("T")
+
 _AGAIN = frozenset({ErrorCode.ENGINE_CRASHED, ErrorCode.ENGINE_HUNG, ErrorCode.RESULT_NOT_STORED})
 """Failures that another attempt may not meet again."""
+_STORE_PAUSE_S = 0.5
 _OUT_OF_MEMORY_AGAIN = 1
 """How often a job that ran out of memory gets a clean engine: once shows whether the engine or the job was the cause."""
 
@@ -158,7 +161,7 @@ class Attempts:
 
     async def _work(self, claim: Claim, scratch: Path) -> tuple[ResultRef, Timings]:
         job, began = claim.job, time.monotonic()
-        images = await fetch_inputs(self._objects, job.inputs, scratch)
+        images = await self._patiently(lambda: fetch_inputs(self._objects, job.inputs, scratch))
         spec = GenerateSpec(
             model=job.model,
             mode=job.mode,
@@ -175,7 +178,7 @@ class Attempts:
         self._watchdog.rest()
         self._facts.progressed(claim, StepProgress(stage=Stage.UPLOADING))
         uploading = time.monotonic()
-        result = await store_results(self._objects, claim, report)
+        result = await self._patiently(lambda: store_results(self._objects, claim, report))
         fault_point("lane.uploaded")
         timings = Timings(
             queue_s=max(0.0, (claim.claimed_at - job.accepted_at).total_seconds()),
@@ -189,6 +192,18 @@ class Attempts:
         )
         _observe(job.lane, timings)
         return result, timings
+
+    async def _patiently(self, act: Callable[[], Awaitable[T]]) -> T:
+        """Do something with the object store, for as long as a store that is away may need to come back."""
+        deadline = time.monotonic() + self._commit_s
+        while True:
+            try:
+                return await act()
+            except StoreUnavailable as away:
+                if time.monotonic() >= deadline:
+                    raise
+                log.warning("lane.store_waited_for", reason=repr(away)[:300])
+                await asyncio.sleep(_STORE_PAUSE_S)
 
     def _on_progress(self, claim: Claim) -> Callable[[StepProgress], None]:
         def on_progress(at: StepProgress) -> None:

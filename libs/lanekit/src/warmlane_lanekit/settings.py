@@ -34,7 +34,7 @@ class WorkerSettings(Settings):
     cancel_grace_s: float = Field(default=20.0, gt=0)
     """How long an engine may take to hear a cancel (one step of the real models) before it is killed."""
     commit_s: float = Field(default=120.0, gt=0)
-    """How long a finished clip waits for a broker that is away before the attempt is given up."""
+    """How long a finished clip waits for a broker or an object store that is away before the attempt is given up."""
     hang_least_s: float = Field(default=30.0, gt=0)
     """No silence of an engine shorter than this counts as hanging, however quick its steps are."""
     hang_most_s: float = Field(default=600.0, gt=0)

@@ -23,6 +23,7 @@ from warmlane_storage.postgres import Postgres, PostgresSettings
 from warmlane_gateway.adapters.assets import Assets
 from warmlane_gateway.adapters.diagnostics import Diagnostics
 from warmlane_gateway.adapters.keys import ApiKeys
+from warmlane_gateway.adapters.leftovers import Leftovers
 from warmlane_gateway.adapters.outbox import Outbox
 from warmlane_gateway.adapters.tasks import Tasks
 from warmlane_gateway.adapters.trash import Trash
@@ -154,7 +155,10 @@ class Gateway(Part):
         spawn("gateway:changes", changes.run())
         spawn("gateway:lanes", lanes.run())
         spawn("gateway:settle", settle.run())
-        spawn("gateway:sweep", Sweep(objects, Trash(self._postgres)).run())
+        sweep = Sweep(
+            objects, Trash(self._postgres), Leftovers(self._postgres), settle_s=settings.limits.orphan_settle_s
+        )
+        spawn("gateway:sweep", sweep.run())
         for projector in Projector.both(bus=bus, postgres=self._postgres, tasks=tasks):
             spawn(f"gateway:{projector.name}", projector.run())
         return Wired(

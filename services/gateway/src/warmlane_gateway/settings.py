@@ -22,6 +22,8 @@ class LimitSettings(Settings):
     video_longest_s: float = Field(default=1800.0, gt=0)
     """How long a video may take from its first claim before it is given up."""
     image_longest_s: float = Field(default=600.0, gt=0)
+    orphan_settle_s: float = Field(default=180.0, gt=0)
+    """How long after a task's end its folder is looked through: longer than a finished clip may wait for a broker."""
 
 
 class GatewaySettings(Settings):

@@ -36,6 +36,8 @@ select * from unnest($7::text[], $15::text[], $16::bytea[])
 
 _DISCARD = "insert into trash (key) select unnest($1::text[]) on conflict do nothing"
 
+_ENDED = "insert into leftovers (task_id) select unnest($1::text[]) on conflict do nothing"
+
 _INPUTS = TypeAdapter(tuple[InputRef, ...])
 
 _UPDATE = """
@@ -202,6 +204,8 @@ class Tasks:
             _UPDATE,
             [(task_id, *_values(after), _visible(before, after)) for task_id, (before, after) in changed.items()],
         )
+        ended = [task_id for task_id, (before, after) in changed.items() if after.status.ended > before.status.ended]
+        await connection.execute(_ENDED, ended)
         seen = [task_id for task_id, (before, after) in changed.items() if _visible(before, after)]
         await connection.execute("select pg_notify('task_changes', id) from unnest($1::text[]) id", seen)
 

@@ -1,4 +1,4 @@
-"""Diagnostics, and who may operate lanes.
+"""Diagnostics, the sweep of leftovers, and who may operate lanes.
 
 Revision ID: 0003
 """
@@ -30,6 +30,13 @@ create index diagnostics_of_task on diagnostics (task_id, id) where task_id is n
 create index diagnostics_of_lane on diagnostics (lane, id desc);
 create index diagnostics_at on diagnostics (at);
 
+-- Ended tasks whose folder may hold what nobody refers to: of attempts that lost, of workers that were killed.
+create table leftovers (
+    task_id  text primary key,
+    ended_at timestamptz not null default now()
+);
+create index leftovers_ended on leftovers (ended_at);
+
 create index tasks_offered on tasks (created_at) where status = 'pending' and lane_mode = 'degraded_shared';
 create index tasks_begun on tasks (started_at) where status in ('processing', 'pending');
 
@@ -40,7 +47,7 @@ DOWN = """
 alter table api_keys drop column operator;
 drop index tasks_begun;
 drop index tasks_offered;
-drop table diagnostics;
+drop table leftovers, diagnostics;
 """
 
 
