@@ -11,35 +11,47 @@ import gc
 import sys
 import weakref
 
-import psutil
 import torch
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 from warmlane_contracts.errors import ErrorCode
 from warmlane_lanekit.engine import EngineFault, MemoryReading
+from warmlane_lanekit.meter import Meter, RssMeter, resident_bytes, simulated_meter
 
 from warmlane_engines.loading import modules
 
 
-def read_memory(device: torch.device | None) -> MemoryReading:
-    """Return the process's resident memory and, on a GPU, the allocator's figures since the last `reset_peak`."""
-    rss = psutil.Process().memory_info().rss
-    if device is None or device.type != "cuda":
-        return MemoryReading(rss_bytes=rss)
-    free, total = torch.cuda.mem_get_info(device)
-    return MemoryReading(
-        rss_bytes=rss,
-        allocated_bytes=torch.cuda.memory_allocated(device),
-        reserved_bytes=torch.cuda.memory_reserved(device),
-        peak_bytes=torch.cuda.max_memory_allocated(device),
-        free_bytes=free,
-        total_bytes=total,
-    )
+class CudaMeter:
+    """Reads the device's allocator; see `warmlane_lanekit.meter.Meter`. The device refuses by itself."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+
+    def read(self) -> MemoryReading:
+        free, total = torch.cuda.mem_get_info(self._device)
+        return MemoryReading(
+            rss_bytes=resident_bytes(),
+            allocated_bytes=torch.cuda.memory_allocated(self._device),
+            reserved_bytes=torch.cuda.memory_reserved(self._device),
+            peak_bytes=torch.cuda.max_memory_allocated(self._device),
+            free_bytes=free,
+            total_bytes=total,
+        )
+
+    def reset_peak(self) -> None:
+        torch.cuda.reset_peak_memory_stats(self._device)
+
+    def take(self, what: str, size: int) -> None:
+        """Let the device decide."""
+
+    def give(self, what: str) -> None:
+        """Let the device decide."""
 
 
-def reset_peak(device: torch.device) -> None:
-    """Start measuring the peak anew."""
+def open_meter(device: torch.device) -> Meter:
+    """Return the meter of a device: the real one, else the simulated one if there is one, else the process's memory."""
     if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
+        return CudaMeter(device)
+    return simulated_meter() or RssMeter()
 
 
 def clean_up(pipeline: DiffusionPipeline) -> None:

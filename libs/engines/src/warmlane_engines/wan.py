@@ -1,17 +1,17 @@
 """What the two Wan-derived engines share: load, generate, decode, encode, cancel, evict.
 
-    prompt ──► text encoder ──► denoise, step by step ──► latents ──► VAE ──► frames ──► clip, preview
-                                   │ progress, live preview, cancel?       │ cancel?
+    prompt ──► text encoder, or the cache ──► denoise, step by step ──► latents ──► VAE ──► frames ──► clip, preview
+                                                 │ progress, live preview, cancel?       │ cancel?
 
 A subclass says which pipeline it is and how a request becomes the pipeline's arguments. Whatever ends a generation, the
-pipeline is clean afterwards and the next one gives the same clip as if nothing had happened.
+pipeline is clean afterwards and the next one gives the same clip as if nothing had happened. Every stage tells the meter
+what it takes, and the peaks of denoising and decoding are reported apart: they grow differently with the clip.
 """
 
 import gc
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from warmlane_lanekit.engine import (
     MemoryReading,
     StepProgress,
 )
+from warmlane_lanekit.meter import taken
 
 from warmlane_engines.devices import choose_device, configure_allocator
 
@@ -38,10 +39,14 @@ import torch  # noqa: E402
 
 from warmlane_engines.latent_preview import LatentPreview  # noqa: E402
 from warmlane_engines.loading import load_pipeline, modules  # noqa: E402
-from warmlane_engines.memory import clean_up, prove_released, read_memory, release, reset_peak  # noqa: E402
+from warmlane_engines.memory import clean_up, open_meter, prove_released, release  # noqa: E402
+from warmlane_engines.prompts import Encoded, PromptCache  # noqa: E402
 from warmlane_engines.schedulers import RfAncestral, make_sampler  # noqa: E402
 
-_WARM_UP = ClipParams(prompt="warm up", width=64, height=64, num_frames=5, fps=8, steps=1, cfg=1.0, seed=0)
+_ACTIVATIONS_PER_TOKEN = 16
+"""How many vectors of the transformer's width a token keeps alive at once: what a simulated device is told."""
+_DECODED_PER_PIXEL = 24
+"""How many values of the decoder's width a pixel keeps alive at once: the same."""
 
 
 class WanEngine(ABC):
@@ -52,6 +57,8 @@ class WanEngine(ABC):
         self._pipeline: Any = None
         self._runtime: ModelRuntime | None = None
         self._preview: LatentPreview | None = None
+        self._prompts = PromptCache()
+        self._meter = open_meter(self._device)
 
     @property
     @abstractmethod
@@ -75,10 +82,11 @@ class WanEngine(ABC):
             self.evict()
         self._runtime = runtime
         self._pipeline = load_pipeline(self.pipeline_class, model_dir, device=self._device, dtype=self._dtype)
+        weights = [tensor for part in modules(self._pipeline).values() for tensor in part.parameters()]
+        self._take_weights(sum(tensor.nbytes for tensor in weights))
         self._pipeline.scheduler = make_sampler(runtime)
         self._preview = LatentPreview(self._pipeline.vae)
         self._warm_up(runtime)
-        weights = [tensor for part in modules(self._pipeline).values() for tensor in part.parameters()]
         # What is loaded stays until it is evicted: the collector need not look at it after every clip.
         gc.collect()
         gc.freeze()
@@ -94,11 +102,11 @@ class WanEngine(ABC):
         """Make the clip."""
         if self._pipeline is None:
             raise EngineFault(ErrorCode.MODEL_UNAVAILABLE, "no model is loaded")
-        reset_peak(self._device)
+        self._meter.reset_peak()
         failure = None
         try:
             return self._generate(spec, progress, cancelled)
-        except torch.OutOfMemoryError as full:
+        except (torch.OutOfMemoryError, MemoryError) as full:
             failure = EngineFault(ErrorCode.GPU_OUT_OF_MEMORY, str(full).splitlines()[0][:300])
         finally:
             self._pipeline.scheduler.forget()
@@ -112,24 +120,40 @@ class WanEngine(ABC):
             return
         weights = release(self._pipeline)
         self._pipeline = self._preview = None
+        self._prompts = PromptCache()
         prove_released(weights)
+        self._meter.give("weights")
 
     def memory(self) -> MemoryReading:
         """Return the memory in use."""
-        return read_memory(self._device)
+        return self._meter.read()
+
+    def _take_weights(self, size: int) -> None:
+        try:
+            self._meter.take("weights", size)
+        except MemoryError as full:
+            self._pipeline = None
+            raise EngineFault(ErrorCode.GPU_OUT_OF_MEMORY, str(full)) from None
 
     def _generate(
         self, spec: GenerateSpec, progress: Callable[[StepProgress], None], cancelled: Callable[[], bool]
     ) -> GenerateReport:
         began = time.monotonic()
         progress(StepProgress(stage=Stage.ENCODING_PROMPT))
-        latents, prompt_s = self._denoise(spec, progress, cancelled)
-        denoised = time.monotonic()
+        with taken(self._meter, "prompt", 0):
+            prompt = self._encode(spec)
+        encoded = time.monotonic()
+        progress(StepProgress(stage=Stage.DENOISING, steps=spec.params.steps))
+        with taken(self._meter, "denoise", self._denoising_bytes(spec.params)):
+            latents = self._denoise(spec, prompt, progress, cancelled)
+        denoise_peak, denoised = self._peak(), time.monotonic()
         progress(StepProgress(stage=Stage.DECODING))
-        frames = self._decode(latents, cancelled)
-        decoded = time.monotonic()
+        with taken(self._meter, "decode", self._decoding_bytes(spec.params)):
+            frames = self._decode(latents, cancelled)
+        decode_peak, decoded = self._peak(), time.monotonic()
         progress(StepProgress(stage=Stage.ENCODING))
-        clip = encode_clip(frames, spec.scratch, fps=spec.params.fps, output_format=spec.output_format)
+        with taken(self._meter, "encode", 0):
+            clip = encode_clip(frames, spec.scratch, fps=spec.params.fps, output_format=spec.output_format)
         return GenerateReport(
             clip=clip.path,
             preview=clip.preview,
@@ -138,18 +162,62 @@ class WanEngine(ABC):
             height=clip.height,
             frames=clip.frames,
             fps=spec.params.fps,
-            prompt_s=prompt_s,
-            denoise_s=denoised - began - prompt_s,
+            prompt_s=encoded - began,
+            denoise_s=denoised - encoded,
             decode_s=decoded - denoised,
             encode_s=time.monotonic() - decoded,
+            denoise_peak_bytes=denoise_peak,
+            decode_peak_bytes=decode_peak,
         )
+
+    def _peak(self) -> int | None:
+        """Return the peak since the last time, and start measuring anew."""
+        peak = self._meter.read().peak_bytes
+        self._meter.reset_peak()
+        return peak
+
+    def _denoising_bytes(self, params: ClipParams) -> int:
+        patch = 2 * self._pipeline.vae_scale_factor_spatial
+        frames = (params.num_frames - 1) // self._pipeline.vae_scale_factor_temporal + 1
+        tokens = frames * (params.height // patch) * (params.width // patch)
+        shape = self._pipeline.transformer.config
+        width = shape.num_attention_heads * shape.attention_head_dim
+        return int(tokens * width * self._dtype.itemsize * _ACTIVATIONS_PER_TOKEN)
+
+    def _decoding_bytes(self, params: ClipParams) -> int:
+        vae = self._pipeline.vae
+        return int(params.width * params.height * vae.config.base_dim * vae.dtype.itemsize * _DECODED_PER_PIXEL)
+
+    @torch.no_grad()
+    def _encode(self, spec: GenerateSpec) -> Encoded:
+        """Return the encoded prompt, from the cache if it was encoded before."""
+        asked = self.arguments(spec)
+        prompt, negative, guided = asked["prompt"], asked["negative_prompt"], spec.params.cfg > 1
+        key = (prompt, negative, guided, self._text_tokens)
+        found = self._prompts.get(key)
+        if found is None:
+            found = Encoded(
+                *self._pipeline.encode_prompt(
+                    prompt=prompt,
+                    negative_prompt=negative,
+                    do_classifier_free_guidance=guided,
+                    max_sequence_length=self._text_tokens,
+                    device=self._device,
+                )
+            )
+            self._prompts.keep(key, found)
+        return found.to(self._device)
 
     @torch.no_grad()
     def _denoise(
-        self, spec: GenerateSpec, progress: Callable[[StepProgress], None], cancelled: Callable[[], bool]
-    ) -> tuple[torch.Tensor, float]:
-        """Return the clean latents, and the seconds until the text was encoded."""
-        params, began = spec.params, time.monotonic()
+        self,
+        spec: GenerateSpec,
+        prompt: Encoded,
+        progress: Callable[[StepProgress], None],
+        cancelled: Callable[[], bool],
+    ) -> torch.Tensor:
+        """Return the clean latents (1, channels, frames, height, width)."""
+        params = spec.params
         generator = torch.Generator().manual_seed(params.seed)
         sampler = self._pipeline.scheduler
         if isinstance(sampler, RfAncestral):
@@ -163,34 +231,29 @@ class WanEngine(ABC):
             return tensors
 
         self.before_run()
-        denoising = StepProgress(stage=Stage.DENOISING, steps=params.steps)
-        with self._when_text_is_encoded(lambda: progress(denoising)) as text_encoded:
-            latents = self._pipeline(
-                **self.arguments(spec),
-                height=params.height,
-                width=params.width,
-                num_frames=params.num_frames,
-                num_inference_steps=params.steps,
-                guidance_scale=params.cfg,
-                generator=generator,
-                callback_on_step_end=on_step,
-                output_type="latent",
-                max_sequence_length=self._text_tokens,
-            ).frames
-        return latents, (text_encoded.at or began) - began
+        encoded = {
+            "prompt": None,
+            "negative_prompt": None,
+            "prompt_embeds": prompt.positive,
+            "negative_prompt_embeds": prompt.negative,
+        }
+        latents: torch.Tensor = self._pipeline(
+            **(self.arguments(spec) | encoded),
+            height=params.height,
+            width=params.width,
+            num_frames=params.num_frames,
+            num_inference_steps=params.steps,
+            guidance_scale=params.cfg,
+            generator=generator,
+            callback_on_step_end=on_step,
+            output_type="latent",
+            max_sequence_length=self._text_tokens,
+        ).frames
+        return latents
 
     @property
     def _text_tokens(self) -> int:
         return self._runtime.text_tokens if self._runtime else 512
-
-    @contextmanager
-    def _when_text_is_encoded(self, call: Callable[[], None]) -> Iterator["_Moment"]:
-        moment = _Moment(call)
-        hook = self._pipeline.text_encoder.register_forward_hook(lambda *_: moment.reached())
-        try:
-            yield moment
-        finally:
-            hook.remove()
 
     def _live_preview(self, scratch: Path) -> Path | None:
         predicted = self._pipeline.scheduler.predicted
@@ -224,20 +287,6 @@ class WanEngine(ABC):
         latents = torch.zeros(1, vae.config.z_dim, 2, 8, 8, device=self._device)
         self._decode(latents, lambda: False)
         vae.clear_cache()
-
-
-class _Moment:
-    """Knows when it was first reached, and calls somebody then. Guidance encodes twice; the first time counts."""
-
-    def __init__(self, call: Callable[[], None]) -> None:
-        self.at: float | None = None
-        self._call = call
-
-    def reached(self) -> None:
-        """Note the time, once."""
-        if self.at is None:
-            self.at = time.monotonic()
-            self._call()
 
 
 def _stop_if(cancelled: Callable[[], bool]) -> None:

@@ -25,6 +25,7 @@ from warmlane_contracts.messages import (
     TERMINAL,
     Done,
     Failed,
+    JobRequested,
     MemoryCleaned,
     Released,
     ResultRef,
@@ -97,6 +98,7 @@ class Attempts:
         cancel_grace_s: float,
         commit_s: float,
         watchdog: Watchdog,
+        check_fits: Callable[[JobRequested], None],
     ) -> None:
         self._resident = resident
         self._register = register
@@ -109,6 +111,7 @@ class Attempts:
         self._cancel_grace_s = cancel_grace_s
         self._commit_s = commit_s
         self._watchdog = watchdog
+        self._check_fits = check_fits
         self._heartbeat: Heartbeat | None = None
         self._claim: Claim | None = None
 
@@ -161,6 +164,7 @@ class Attempts:
 
     async def _work(self, claim: Claim, scratch: Path) -> tuple[ResultRef, Timings]:
         job, began = claim.job, time.monotonic()
+        self._check_fits(job)
         images = await self._patiently(lambda: fetch_inputs(self._objects, job.inputs, scratch))
         spec = GenerateSpec(
             model=job.model,

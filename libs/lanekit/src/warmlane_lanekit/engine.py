@@ -48,7 +48,9 @@ class StepProgress(_Value):
 
 
 class GenerateReport(_Value):
-    """A finished clip: its files, what it is, and where the seconds went."""
+    """A finished clip: its files, what it is, where the seconds went, and the device memory of its two heavy stages where
+    there is a device.
+    """
 
     clip: Path
     preview: Path
@@ -61,6 +63,8 @@ class GenerateReport(_Value):
     denoise_s: float = 0.0
     decode_s: float = 0.0
     encode_s: float = 0.0
+    denoise_peak_bytes: int | None = None
+    decode_peak_bytes: int | None = None
 
 
 class LoadReport(_Value):

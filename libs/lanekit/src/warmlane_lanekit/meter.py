@@ -13,6 +13,7 @@ it a CPU can run out of "device" memory at any stage, so that the discipline can
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Protocol
 
 import psutil
@@ -21,6 +22,8 @@ from warmlane_lanekit.engine import MemoryReading
 
 BUDGET = "WARMLANE_SIMULATED_VRAM_BYTES"
 """Environment variable: the simulated device's size in bytes."""
+REFUSE = "WARMLANE_SIMULATED_VRAM_REFUSE"
+"""Environment variable for tests: what the simulated device refuses once whatever its size, for example `decode`."""
 
 
 class OutOfMemory(MemoryError):
@@ -66,8 +69,10 @@ class RssMeter:
 class SimulatedMeter:
     """A device of `budget` bytes that exists in the engine's words only."""
 
-    def __init__(self, budget: int) -> None:
+    def __init__(self, budget: int, refuse: str = "") -> None:
+        """Make a device of `budget` bytes; the first taking for `refuse` fails."""
         self._budget = budget
+        self._refuse = refuse
         self._taken: dict[str, int] = {}
         self._peak = 0
 
@@ -87,7 +92,8 @@ class SimulatedMeter:
 
     def take(self, what: str, size: int) -> None:
         free = self._budget - self._used
-        if size > free:
+        if size > free or what == self._refuse:
+            self._refuse = ""
             raise OutOfMemory(f"tried to allocate {size} bytes for {what}; {free} of {self._budget} are free")
         self._taken[what] = self._taken.get(what, 0) + size
         self._peak = max(self._peak, self._used)
@@ -101,9 +107,17 @@ class SimulatedMeter:
 
 
 def simulated_meter() -> SimulatedMeter | None:
-    """Return the simulated device that the environment asks for, None when it asks for none."""
+    """Return the simulated device that the environment asks for, None when it asks for none.
+
+    The process has one device: engines that come and go in it share what is left.
+    """
     budget = os.environ.get(BUDGET)
-    return SimulatedMeter(int(budget)) if budget else None
+    return _device(int(budget), os.environ.get(REFUSE, "")) if budget else None
+
+
+@cache
+def _device(budget: int, refuse: str) -> SimulatedMeter:
+    return SimulatedMeter(budget, refuse)
 
 
 @contextmanager

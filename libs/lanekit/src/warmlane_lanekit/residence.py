@@ -18,6 +18,8 @@ class Residence(Protocol):
 
     mode: LaneMode
     residency: Residency
+    reading: MemoryReading
+    """The last one; it names the device's size where there is a device."""
 
     @property
     def lane(self) -> str:

@@ -47,6 +47,7 @@ class Resident:
         self.model = model
         self.residency = Residency()
         self.cold_start_s: float | None = None
+        self.reading = MemoryReading(rss_bytes=0)
         self._weights = weights
         self._worker = worker
         self._restarts = Restarts(reload_s)
@@ -115,7 +116,8 @@ class Resident:
 
     async def measure(self) -> MemoryReading:
         """Read the engine's memory; a dead engine holds none."""
-        return await read_memory(self.engine, self.lane)
+        self.reading = await read_memory(self.engine, self.lane)
+        return self.reading
 
     def measured(
         self,
@@ -150,6 +152,7 @@ class Resident:
             )
             self._move(Step.LOSE, str(failed)[:300])
             return False
+        await self.measure()
         self.cold_start_s = time.monotonic() - started
         COLD_STARTS.labels(self.model.lane).inc()
         COLD_START_SECONDS.labels(self.model.lane).set(self.cold_start_s)

@@ -26,6 +26,8 @@ class WorkerSettings(Settings):
     models_root: Path = Field(default=Path("models"), validation_alias="MODELS_ROOT")
     model_store: bool = False
     """Whether weights come through the model store (`wan models`) or lie in MODELS_ROOT/<model> already."""
+    vram_budget_bytes: int | None = Field(default=None, gt=0)
+    """Device memory that clips may take, weights included; by default all there is."""
     scratch: Path = Field(default_factory=lambda: Path(tempfile.gettempdir()))
     """Where attempts keep their files; the faster the better, a few hundred megabytes each."""
     heartbeat_s: float = Field(default=HEARTBEAT_S, gt=0)
@@ -41,6 +43,11 @@ class WorkerSettings(Settings):
     """Every silence longer than this does, loads included."""
     reload_s: float = Field(default=2.0, gt=0)
     """Pause before a lost engine is started again; doubles up to a minute while it keeps failing."""
+
+    def budget_of(self, total_bytes: int | None) -> int | None:
+        """Return the device memory that clips may take, None where there is no device."""
+        known = [size for size in (self.vram_budget_bytes, total_bytes) if size is not None]
+        return min(known) if known else None
 
 
 class LaneSettings(Settings):

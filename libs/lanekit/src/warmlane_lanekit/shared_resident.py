@@ -51,6 +51,7 @@ class SharedResident:
     ) -> None:
         self.residency = Residency()
         self.cold_start_s: float | None = None
+        self.reading = MemoryReading(rss_bytes=0)
         self._models = models
         self._weights = weights
         self._worker = worker
@@ -115,7 +116,7 @@ class SharedResident:
                 await self._process.start()
             try:
                 await self._process.ready()
-                self._idle = await self._process.memory()
+                self._idle = self.reading = await self._process.memory()
             except (EngineDied, EngineFault) as failed:
                 log.error("lane.engine_not_started", reason=str(failed))  # noqa: TRY400 - the engine's own words are the cause
             else:
@@ -148,7 +149,8 @@ class SharedResident:
 
     async def measure(self) -> MemoryReading:
         """Read the engine's memory; a dead engine holds none."""
-        return await read_memory(self.engine, self.lane)
+        self.reading = await read_memory(self.engine, self.lane)
+        return self.reading
 
     def measured(
         self,
@@ -234,6 +236,7 @@ class SharedResident:
             await self._recycle(str(failed))
             raise
         self.cold_start_s = seconds = time.monotonic() - started
+        await self.measure()
         COLD_STARTS.labels(model.lane).inc()
         COLD_START_SECONDS.labels(model.lane).set(seconds)
         log.info("lane.warmed", model=model.id, seconds=round(seconds, 2), **report.model_dump(exclude={"seconds"}))

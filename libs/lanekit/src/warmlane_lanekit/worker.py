@@ -15,7 +15,8 @@ from prometheus_client import REGISTRY
 from warmlane_bus.nats_bus import NatsBus
 from warmlane_bus.register import StateRegister
 from warmlane_contracts.catalogue import Model, load_catalogue
-from warmlane_contracts.messages import ColdStarted, LaneChanged, LaneRecord, Message
+from warmlane_contracts.errors import ErrorCode
+from warmlane_contracts.messages import ColdStarted, JobRequested, LaneChanged, LaneRecord, Message
 from warmlane_contracts.topology import DIRECTORY_BUCKET, LANE_STREAM, LEASE_BUCKET, EventKind, cancel_hints_of
 from warmlane_runtime.health import Checks, HealthServer
 from warmlane_runtime.lifecycle import Part
@@ -25,9 +26,11 @@ from warmlane_runtime.settings import load
 from warmlane_storage.objects import ObjectStore, S3Objects
 
 from warmlane_lanekit.attempt import Attempts
+from warmlane_lanekit.calibrations import read_calibration
 from warmlane_lanekit.claim import now
 from warmlane_lanekit.claim_loop import ClaimLoop
 from warmlane_lanekit.directory import Directory, availability
+from warmlane_lanekit.engine import EngineFault
 from warmlane_lanekit.engine_process import EngineProcess
 from warmlane_lanekit.facts import Facts
 from warmlane_lanekit.residence import Residence
@@ -102,6 +105,8 @@ class Worker(Part):
         self._directory: Directory | None = None
         self._loop: ClaimLoop | None = None
         self._claiming: asyncio.Task[None] | None = None
+        root = settings.worker.models_root
+        self._calibrations = tuple(found for model in models if (found := read_calibration(root, model.id)))
         self._shared = self._make_shared() if shared else None
         self.resident: Residence = self._shared or self._make_resident(models[0])
 
@@ -160,6 +165,7 @@ class Worker(Part):
             cancel_grace_s=mine.cancel_grace_s,
             commit_s=mine.commit_s,
             watchdog=Watchdog(least_s=mine.hang_least_s, most_s=mine.hang_most_s),
+            check_fits=self._check_fits,
         )
 
     async def _make_queue(self, bus: NatsBus) -> JobQueue:
@@ -244,6 +250,20 @@ class Worker(Part):
             started = ColdStarted(lane=lane, worker=worker, model=self.resident.resident_model, seconds=seconds)
             self._tell("cold_start", started)
 
+    def _check_fits(self, job: JobRequested) -> None:
+        """Raise `EngineFault` for a clip that this worker's device cannot hold, before the device is touched."""
+        calibration = next((one for one in self._calibrations if one.model == job.model), None)
+        budget = self._settings.worker.budget_of(self.resident.reading.total_bytes)
+        if calibration is None or budget is None:
+            return
+        asked = job.params
+        peak = calibration.peak_bytes(width=asked.width, height=asked.height, frames=asked.num_frames)
+        if peak > budget:
+            raise EngineFault(
+                ErrorCode.EXCEEDS_MEMORY_BUDGET,
+                f"The clip would take {peak} bytes of device memory; this worker has {budget}. Ask for a smaller one.",
+            )
+
     def _tell(self, kind: EventKind, fact: Message) -> None:
         if self._facts is not None:
             self._facts.tell(kind, fact)
@@ -252,6 +272,7 @@ class Worker(Part):
         if self._directory is None:
             return
         residency, shared = self.resident.residency, self._shared is not None
+        reading = self.resident.reading
         ready = self.resident.why_not_warm() is None
         self._directory.touch(
             LaneRecord(
@@ -264,6 +285,10 @@ class Worker(Part):
                 engine=self._settings.worker.engine,
                 current_task=self._loop.current_task if self._loop else None,
                 service_s=self._times.mean,
+                used_bytes=reading.allocated_bytes,
+                peak_bytes=reading.peak_bytes,
+                budget_bytes=self._settings.worker.budget_of(reading.total_bytes),
+                calibrations=self._calibrations,
                 updated_at=now(),
             )
         )

@@ -173,6 +173,7 @@ class Gateway(Part):
                 offer=offers,
                 route=lanes.route,
                 check_queue=lanes.check_queue,
+                check_memory=lanes.check_memory,
             ),
             cancel=Cancel(bus, register),
             images=images,

@@ -5,6 +5,7 @@ controllers decided about a lane.
 from datetime import datetime
 from typing import ClassVar, Literal
 
+from warmlane_contracts.memory_model import Calibration
 from warmlane_contracts.messages.base import Message
 
 Availability = Literal["ready", "cold", "unavailable"]
@@ -17,7 +18,7 @@ class LaneRecord(Message):
     """One worker of a lane. `service_s` is the mean time of its last clips in seconds, absent before the first.
 
     A shared worker's `lane_key` is `shared`, and its `model` the one it holds, empty while it holds none. Memory in
-    bytes, as its engine's meter read it last: used now, at the peak, and what there is.
+    bytes, as its engine's meter read it last: used now, at the peak, and what there is. `calibrations` say what its clips will take.
     """
 
     TYPE: ClassVar[str] = "warmlane.v1.lane.record"
@@ -35,6 +36,7 @@ class LaneRecord(Message):
     used_bytes: int | None = None
     peak_bytes: int | None = None
     budget_bytes: int | None = None
+    calibrations: tuple[Calibration, ...] = ()
     updated_at: datetime
 
 

@@ -18,7 +18,8 @@ from warmlane_devstack.exits import CommandFailed, Exit
 COMMANDS = {
     "generate": "make a clip: submit, follow, download",
     "tasks": "list, show, watch and cancel tasks",
-    "lanes": "which lanes there are and how they are",
+    "lanes": "how the lanes are, and where their requests go",
+    "calibrate": "measure what a model's clips take on this machine",
     "up": "run the whole stack on this machine",
     "down": "stop the stack that runs",
 }

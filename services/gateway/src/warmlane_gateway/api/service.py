@@ -1,21 +1,41 @@
 """What the service says of itself: models, health, metrics."""
 
-from typing import Any
+from typing import Any, cast
 
 from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import JSONResponse, Response
+from warmlane_contracts.catalogue import Model
+from warmlane_contracts.topology import SHARED
 
 from warmlane_gateway.api.views import lane_view
 from warmlane_gateway.api.wired import Asker, Parts
+from warmlane_gateway.domain.budget import budgets
 
 router = APIRouter(tags=["service"])
 
 
 @router.get("/models", summary="The catalogue")
 async def models(parts: Parts, _asker: Asker) -> dict[str, Any]:
-    """Return all models: modes, parameters with bounds, defaults and locks, presets. Forms are made from this."""
-    return {"profile": parts.profile, **parts.catalogue.model_dump(mode="json", exclude={"profiles"})}
+    """Return all models: modes, parameters with bounds, defaults and locks, presets. Forms are made from this. `memory`
+    tells for each model what was measured: device memory in bytes, and how a clip's peak follows from its size.
+    """
+    memory = {model.id: _memory(parts, model) for model in parts.catalogue.models}
+    return {"profile": parts.profile, **parts.catalogue.model_dump(mode="json", exclude={"profiles"}), "memory": memory}
+
+
+def _memory(parts: Parts, model: Model) -> list[dict[str, Any]]:
+    known = budgets([*parts.lanes.workers(model.lane), *parts.lanes.workers(SHARED)], model.id)
+    default = {one.name: one.default for one in model.parameters}
+    size = {"width": default["width"], "height": default["height"], "frames": default["num_frames"]}
+    return [
+        {
+            "budget_bytes": one.bytes,
+            "default_peak_bytes": one.calibration.peak_bytes(**cast("dict[str, int]", size)),
+            "calibration": one.calibration.model_dump(mode="json"),
+        }
+        for one in known
+    ]
 
 
 @router.get("/health", summary="Is the service well?")

@@ -9,12 +9,14 @@ import math
 import structlog
 from warmlane_bus.lane_directory import LaneDirectory
 from warmlane_bus.ports import Bus, BusUnavailable
+from warmlane_contracts.catalogue import ResolvedRequest
 from warmlane_contracts.messages import LaneRecord
 from warmlane_contracts.topology import SHARED, WAIT_STREAM
 from warmlane_jobs.routing import Route, decide_route
 from warmlane_storage.postgres import PASSING
 
 from warmlane_gateway.adapters.tasks import Tasks
+from warmlane_gateway.domain.budget import check_fits
 from warmlane_gateway.domain.overload import QueueOverloaded
 from warmlane_gateway.domain.task import Task
 from warmlane_gateway.metrics import WAITING
@@ -63,6 +65,10 @@ class Lanes:
     def eta_s(self, task: Task, position: int) -> float:
         """Return the seconds until a task that has `position` others before it is done."""
         return self._done_in_s(SHARED if task.waits_for_shared else task.lane, position)
+
+    def check_memory(self, request: ResolvedRequest) -> None:
+        """Raise `exceeds_memory_budget` when no measured worker that may run the request could hold it."""
+        check_fits(request, [*self.workers(request.lane), *self.workers(SHARED)])
 
     def check_queue(self, lane: str) -> None:
         """Raise `QueueOverloaded` when the lane's queue is at its bound."""

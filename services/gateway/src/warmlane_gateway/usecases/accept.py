@@ -91,6 +91,7 @@ class Accept:
         offer: MakeOffer,
         route: Callable[[str], Route],
         check_queue: Callable[[str], None],
+        check_memory: Callable[[ResolvedRequest], None],
     ) -> None:
         self._catalogue = catalogue
         self._images = images
@@ -100,6 +101,7 @@ class Accept:
         self._offer = offer
         self._route = route
         self._check_queue = check_queue
+        self._check_memory = check_memory
 
     async def __call__(
         self, body: Mapping[str, Any], origin: Origin, idempotency_key: str | None, *, wait: bool = True
@@ -109,6 +111,7 @@ class Accept:
         A task that has to be offered to shared workers is waited for until one takes it, unless `wait` is False.
         """
         request = resolve(self._catalogue, body)
+        self._check_memory(request)
         if idempotency_key is not None:
             return await self._once(body, request, origin, idempotency_key, wait=wait)
         task = await self._new_task(request, origin)
