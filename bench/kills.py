@@ -9,7 +9,7 @@ import json
 import random
 import sys
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -33,7 +33,13 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     seen = asyncio.run(run(parser.parse_args()))
     print("\n".join(seen.lines()))
-    kept = asdict(seen) | {"machine": report.machine(), "date": datetime.now(UTC).date().isoformat()}
+    counts = {name: dict(getattr(seen, name)) for name in ("answers", "ends", "kills")}
+    plain = {field.name: getattr(seen, field.name) for field in fields(seen)} | counts
+    kept = plain | {
+        "violations": [asdict(one) for one in seen.violations],
+        "machine": report.machine(),
+        "date": datetime.now(UTC).date().isoformat(),
+    }
     report.RESULTS.mkdir(exist_ok=True)
     (report.RESULTS / "kills.json").write_text(json.dumps(kept, indent=2) + "\n", "utf-8")
     return 1 if seen.violations else 0

@@ -36,7 +36,7 @@ class Stack:
 @contextmanager
 def running_stack(*options: str) -> Iterator[Stack]:
     """Start a stack with `warmlane up` options, yield it, stop it."""
-    environment = os.environ | {"WARMLANE_LANE_QUEUE_BOUND": "1000000"}
+    environment = os.environ | {"WARMLANE_LANE_QUEUE_BOUND": "1000000", "WARMLANE_KEY_QUEUE_BOUND": "1000000"}
     with tempfile.TemporaryDirectory(prefix="warmlane-bench-") as folder:
         command = [WARMLANE, "up", "--detach", "--data", folder, *options]
         subprocess.run(command, check=True, env=environment)

@@ -10,7 +10,7 @@
 | `answers` | what the client was told is what happened |
 | `replay` | replaying the records gives the database |
 | `one_at_a_time` | no worker held two jobs at once |
-| `cleaned` | every attempt of a worker that lived had its cleanup and its memory reading |
+| `cleaned` | every generation of a worker that lived had its cleanup and its memory reading |
 | `nothing_left` | no row to publish, no token, no lease, no unfinished task |
 """
 
@@ -29,6 +29,7 @@ from warmlane_contracts.messages import (
     MemoryMeasured,
     Rejected,
     Released,
+    TaskProgressed,
 )
 from warmlane_contracts.topology import WAIT_DEPTH
 from warmlane_jobs.task import TaskState, record_state
@@ -171,11 +172,13 @@ def _one_at_a_time(_evidence: Evidence, histories: Histories) -> Found:
 def _cleaned(evidence: Evidence, histories: Histories) -> Found:
     cleaned = Counter((fact.task_id, fact.worker) for fact in evidence.facts if isinstance(fact, MemoryCleaned))
     measured = Counter((fact.task_id, fact.worker) for fact in evidence.facts if isinstance(fact, MemoryMeasured))
+    # A claim whose answer the broker's death swallowed stands, and its worker never began.
+    told = {fact.claim_seq for fact in evidence.facts if isinstance(fact, TaskProgressed)}
     claims = Counter(
         (task_id, one.record.worker)
         for task_id, history in histories.items()
         for number, one in enumerate(history)
-        if isinstance(one.record, Claimed) and not _too_late(history, number)
+        if isinstance(one.record, Claimed) and (one.seq in told or _ended_by_itself(history, number))
     )
     for (task_id, worker), attempts in claims.items():
         if worker in evidence.killed_workers:
@@ -185,9 +188,10 @@ def _cleaned(evidence: Evidence, histories: Histories) -> Found:
                 yield task_id, f"{attempts} attempts on {worker} and {counted[task_id, worker]} times a {what}"
 
 
-def _too_late(history: list[Recorded], number: int) -> bool:
-    """Say whether a claim was turned into an expiry because it came too late; such a job never runs."""
-    return number + 1 < len(history) and isinstance(history[number + 1].record, Expired)
+def _ended_by_itself(history: list[Recorded], number: int) -> bool:
+    """Say whether the worker of a claim wrote its end: it ran, whether its progress was heard or not."""
+    following = history[number + 1].record if number + 1 < len(history) else None
+    return isinstance(following, Done | Failed | Released) and following.claim_seq == history[number].seq
 
 
 def _nothing_left(evidence: Evidence, histories: Histories) -> Found:

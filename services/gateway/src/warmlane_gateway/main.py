@@ -36,6 +36,7 @@ from warmlane_gateway.consumers.lanes import Lanes
 from warmlane_gateway.consumers.projector import Projector
 from warmlane_gateway.consumers.settle import Settle
 from warmlane_gateway.consumers.sweep import Sweep
+from warmlane_gateway.consumers.turns import Turns
 from warmlane_gateway.server import HttpServer
 from warmlane_gateway.settings import GatewaySettings
 from warmlane_gateway.usecases.accept import Accept
@@ -148,9 +149,17 @@ class Gateway(Part):
         self._settle = settle = Settle(
             tasks=tasks, offers=offers, register=register, diagnostics=diagnostics, longest_s=longest_s
         )
+        turns = Turns(
+            outbox=outbox,
+            publish=dispatch.publish,
+            ready_workers=lambda lane: lanes.directory.facts(lane).ready_workers,
+            service_s=lanes.service_s,
+            bound=settings.limits.key_queue_bound,
+        )
         images = ImageStore(objects=objects, assets=assets, limits=settings.limits)
         spawn("gateway:intake", intake.run())
         spawn("gateway:dispatch", dispatch.run())
+        spawn("gateway:turns", turns.run())
         spawn("gateway:relay", Relay(bus, outbox, offers).run())
         spawn("gateway:changes", changes.run())
         spawn("gateway:lanes", lanes.run())
@@ -174,6 +183,7 @@ class Gateway(Part):
                 route=lanes.route,
                 check_queue=lanes.check_queue,
                 check_memory=lanes.check_memory,
+                must_wait=turns.must_wait,
             ),
             cancel=Cancel(bus, register),
             images=images,

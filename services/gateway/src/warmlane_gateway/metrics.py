@@ -16,3 +16,4 @@ WAITING = Gauge("warmlane_lane_waiting", "Tasks that wait for a lane.", ["lane"]
 OFFERED = Counter("warmlane_offers_total", "Jobs offered to shared workers, by the broker's answer.", ["outcome"])
 STALE = Counter("warmlane_stale_tasks_total", "Tasks failed because they outlived their time.", ["lane"])
 ROUTED = Counter("warmlane_tasks_routed_total", "Where requests were sent, and why.", ["lane", "lane_mode", "reason"])
+HELD = Gauge("warmlane_lane_held", "Tasks that wait for their turn before a lane's queue.", ["lane"])

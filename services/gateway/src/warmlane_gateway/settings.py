@@ -19,6 +19,8 @@ class LimitSettings(Settings):
     """Checked from the header, before a pixel is decoded: a small file can hold a huge picture."""
     lane_queue_bound: int = Field(default=1000, ge=1)
     """Tasks that may wait for one lane. Past it requests go to the shared workers."""
+    key_queue_bound: int = Field(default=500, ge=1)
+    """Tasks of one key that may wait for one lane. Past it the answer is `rate_limited`."""
     video_longest_s: float = Field(default=1800.0, gt=0)
     """How long a video may take from its first claim before it is given up."""
     image_longest_s: float = Field(default=600.0, gt=0)

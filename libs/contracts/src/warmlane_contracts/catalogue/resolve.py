@@ -17,7 +17,11 @@ from warmlane_contracts.catalogue.entries import Catalogue, ImageSlot, Mode, Mod
 from warmlane_contracts.errors import ErrorCode, FieldError, WarmlaneError
 from warmlane_contracts.messages import ClipParams, InputRole, OutputFormat
 
-_ROUTING_FIELDS = frozenset({"model", "type", "mode", "output_format"})
+_ROUTING_FIELDS = frozenset({"model", "type", "mode", "output_format", "priority"})
+
+PRIORITIES = range(10)
+DEFAULT_PRIORITY = 5
+"""Higher goes first among the tasks of one key; between keys the turns are round robin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,7 @@ class ResolvedRequest:
     params: ClipParams
     images: tuple[RequestedImage, ...]
     output_format: OutputFormat
+    priority: int = DEFAULT_PRIORITY
 
 
 class ValidationFailedError(WarmlaneError):
@@ -70,12 +75,15 @@ def resolve(catalogue: Catalogue, body: Mapping[str, Any]) -> ResolvedRequest:
     output_format = body.get("output_format", model.output_formats[0])
     if output_format not in model.output_formats:
         errors.append(FieldError("output_format", f"{output_format!r:.40} is not offered", list(model.output_formats)))
+    priority = body.get("priority", DEFAULT_PRIORITY)
+    if not isinstance(priority, int) or isinstance(priority, bool) or priority not in PRIORITIES:
+        errors.append(FieldError("priority", "is not a priority", f"{PRIORITIES.start} to {PRIORITIES.stop - 1}"))
     _refuse_unknown(model, mode, body, errors)
     _refuse_too_many_pixels(model, values, errors)
     if errors:
         raise ValidationFailedError(errors)
     params = ClipParams(**values)
-    return ResolvedRequest(model.id, model.lane, model.type, mode.id, params, tuple(images), output_format)
+    return ResolvedRequest(model.id, model.lane, model.type, mode.id, params, tuple(images), output_format, priority)
 
 
 def _model(catalogue: Catalogue, body: Mapping[str, Any]) -> Model:

@@ -1,6 +1,6 @@
 """Hands out again what a shared worker took and fell silent on.
 
-    record ──► ended ─────────────────────► forget it, and its lease
+    record ──► ended ─────────────────────► in 15 s forget it, and its lease
            ──► a dedicated lane's claim ──► forget it: the lane's own token comes back by itself
            ──► a shared worker's claim ───► keep it and look again every 15 s, until the job has gone on
                                               └─ no sign of life ──► a new token, to the lane if it is ready, else to
@@ -60,7 +60,9 @@ class Rescue:
             await delivery.ack_soon()
             return
         record = envelope.data
-        if isinstance(record, TERMINAL):
+        if isinstance(record, TERMINAL) and delivery.deliveries == 1:
+            await delivery.nak(STALE_S)  # the holder's last heartbeat may still be on its way, and bring the lease back
+        elif isinstance(record, TERMINAL):
             await self._leases.delete(lease_key(record.lane, record.job_id))
             await delivery.ack_soon()
         elif not isinstance(record, Claimed | Released) or record.job is None:

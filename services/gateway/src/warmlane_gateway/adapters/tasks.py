@@ -19,24 +19,41 @@ from warmlane_gateway.domain.task import NewTask, Task, inputs_folder
 _ACCEPT = """
 with accepted as (
     insert into tasks (task_id, owner, type, model, mode, lane, job_id, prompt, params, inputs, output_format, seed,
-                       correlation_id, traceparent, lane_mode, fallback_reason)
-    select a, b, c, d, e, f, g, h, i::jsonb, j::jsonb, k, l, m, n, o, p
+                       correlation_id, traceparent, lane_mode, fallback_reason, priority)
+    select a, b, c, d, e, f, g, h, i::jsonb, j::jsonb, k, l, m, n, o, p, q
     from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
-                $9::text[], $10::text[], $11::text[], $12::bigint[], $13::text[], $14::text[], $17::text[], $18::text[])
-         as task(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p)
+                $9::text[], $10::text[], $11::text[], $12::bigint[], $13::text[], $14::text[], $17::text[], $18::text[],
+                $19::smallint[])
+         as task(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q)
     returning task_id, model, lane, lane_mode, fallback_reason
 ), told as (
     insert into diagnostics (event_id, kind, task_id, model, lane, lane_mode, reason)
     select 'fallback.' || task_id, 'fallback_activated', task_id, model, lane, lane_mode, fallback_reason
     from accepted where fallback_reason is not null
 )
-insert into outbox (message_id, subject, payload)
-select * from unnest($7::text[], $15::text[], $16::bytea[])
+insert into outbox (message_id, subject, payload, lane, held)
+select * from unnest($7::text[], $15::text[], $16::bytea[], $6::text[], $20::boolean[])
 """
 
 _DISCARD = "insert into trash (key) select unnest($1::text[]) on conflict do nothing"
 
 _ENDED = "insert into leftovers (task_id) select unnest($1::text[]) on conflict do nothing"
+
+_BEFORE = """
+select case when mine.place is null
+    then (select count(*) from tasks where lane = $3 and status = 'pending' and lane_mode = 'dedicated' and task_id < $1
+          and not exists (select 1 from outbox where message_id = job_id and held))
+    else mine.place - 1
+         + (select count(*) from tasks where lane = $3 and status = 'pending' and lane_mode = 'dedicated'
+            and not exists (select 1 from outbox where message_id = job_id and held))
+    end
+from (select (select place from fair_queue where message_id = $2) as place) mine
+"""
+
+_OFFERED_BEFORE = """
+select count(*) from tasks
+where status = 'pending' and lane_mode = 'degraded_shared' and task_id < $1 and $2 <> '' and $3 <> ''
+"""
 
 _INPUTS = TypeAdapter(tuple[InputRef, ...])
 
@@ -119,17 +136,10 @@ class Tasks:
             return [_task(row) for row in await connection.fetch(query, *values)]
 
     async def waiting_before(self, task: Task) -> int:
-        """Return how many tasks wait in the same queue, the lane's own or that of the shared workers, and came before."""
+        """Return how many tasks go before this one: in the lane's queue by turns, in that of the shared workers by time."""
+        query = _BEFORE if task.state.lane_mode == "dedicated" else _OFFERED_BEFORE
         async with self._postgres.connection() as connection:
-            return int(
-                await connection.fetchval(
-                    "select count(*) from tasks where status = 'pending' and task_id < $1 and lane_mode = $2"
-                    " and (lane = $3 or lane_mode <> 'dedicated')",
-                    task.task_id,
-                    task.state.lane_mode,
-                    task.lane,
-                )
-            )
+            return int(await connection.fetchval(query, task.task_id, task.job_id, task.lane))
 
     async def waiting_by_lane(self) -> dict[str, int]:
         """Return how many tasks wait in each lane's own queue."""
@@ -237,6 +247,8 @@ def _columns(tasks: Sequence[NewTask]) -> list[list[Any]]:
         [task.payload for task in tasks],
         [job.lane_mode for job in jobs],
         [job.fallback_reason for job in jobs],
+        [task.priority for task in tasks],
+        [task.held for task in tasks],
     ]
 
 

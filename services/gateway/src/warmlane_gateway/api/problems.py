@@ -19,7 +19,7 @@ from warmlane_contracts.errors import ErrorCode, FieldError, WarmlaneError
 from warmlane_storage.objects import StoreUnavailable
 from warmlane_storage.postgres import DISK_FULL, UNAVAILABLE
 
-from warmlane_gateway.domain.overload import QueueOverloaded
+from warmlane_gateway.domain.overload import TryAgain
 
 log = structlog.get_logger(__name__)
 
@@ -112,7 +112,7 @@ def from_exception(error: BaseException, correlation_id: str) -> Response:
     match error:
         case WarmlaneError():
             code = error.code if error.code in STATUS else ErrorCode.INTERNAL_ERROR
-            headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, QueueOverloaded) else None
+            headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, TryAgain) else None
             return problem(
                 code,
                 error.detail,

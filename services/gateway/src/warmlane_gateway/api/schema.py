@@ -3,6 +3,7 @@
 from typing import Any
 
 from warmlane_contracts.catalogue import Catalogue, Model, Parameter
+from warmlane_contracts.catalogue.resolve import DEFAULT_PRIORITY, PRIORITIES
 
 _IMAGE = {"type": "string", "description": "A data URI (data:image/png;base64,…) or the id of an uploaded asset."}
 _PLACED = {
@@ -30,6 +31,13 @@ def _model(model: Model) -> dict[str, Any]:
         "type": {"enum": [model.type]},
         "mode": {"enum": [mode.id for mode in model.modes if mode.available]},
         "output_format": {"enum": list(model.output_formats), "default": model.output_formats[0]},
+        "priority": {
+            "type": "integer",
+            "minimum": PRIORITIES.start,
+            "maximum": PRIORITIES.stop - 1,
+            "default": DEFAULT_PRIORITY,
+            "description": "Higher goes first among your own waiting tasks; others' turns are not affected.",
+        },
     }
     for parameter in model.parameters:
         for name in (parameter.name, *parameter.aliases):

@@ -45,7 +45,10 @@ class Dispatch:
     def __call__(self, task: NewTask) -> None:
         """Publish soon. Whatever goes wrong, the row stays and the relay takes it up."""
         fault_point("gateway.committed")
-        outgoing = Outgoing(task.job.job_id, task.subject, task.payload)
+        self.publish(Outgoing(task.job.job_id, task.subject, task.payload))
+
+    def publish(self, outgoing: Outgoing) -> None:
+        """Publish a row of the outbox soon, and forget it then."""
         publishing = asyncio.create_task(self._publish(outgoing), name="dispatch")
         self._publishing.add(publishing)
         publishing.add_done_callback(self._publishing.discard)

@@ -11,7 +11,9 @@ from warmlane_jobs.task import TaskState, TaskStatus
 
 @dataclass(frozen=True, slots=True)
 class NewTask:
-    """A task that is about to become durable, and the message that will carry it."""
+    """A task that is about to become durable, and the message that will carry it. One that is `held` waits for its turn
+    before it is published.
+    """
 
     owner: str
     type: str
@@ -20,6 +22,8 @@ class NewTask:
     traceparent: str
     subject: str
     payload: bytes
+    priority: int = 5
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,6 +92,7 @@ class Accept:
         route: Callable[[str], Route],
         check_queue: Callable[[str], None],
         check_memory: Callable[[ResolvedRequest], None],
+        must_wait: Callable[[str, str], bool],
     ) -> None:
         self._catalogue = catalogue
         self._images = images
@@ -102,6 +103,7 @@ class Accept:
         self._route = route
         self._check_queue = check_queue
         self._check_memory = check_memory
+        self._must_wait = must_wait
 
     async def __call__(
         self, body: Mapping[str, Any], origin: Origin, idempotency_key: str | None, *, wait: bool = True
@@ -122,6 +124,8 @@ class Accept:
     async def _send(self, task: NewTask, *, wait: bool) -> None:
         job = task.job
         ROUTED.labels(job.lane, job.lane_mode, job.fallback_reason or "").inc()
+        if task.held:
+            return  # it is released when its turn comes
         if job.lane_mode == "dedicated":
             self._dispatch(task)
         else:
@@ -176,8 +180,10 @@ class Accept:
 
     async def _new_task(self, request: ResolvedRequest, origin: Origin) -> NewTask:
         route = self._route(request.lane)
+        held = False
         if not isinstance(route, Degraded):
             self._check_queue(request.lane)
+            held = self._must_wait(request.lane, origin.owner)
         task_id = new_task_id()
         inputs = await self._images.store(request, task_id, origin.owner) if request.images else ()
         params = request.params
@@ -212,6 +218,8 @@ class Accept:
             traceparent=origin.traceparent,
             subject=(wait_subject if isinstance(route, Degraded) else lane_subject)(job.lane, job.job_id),
             payload=encode(envelope),
+            priority=request.priority,
+            held=held,
         )
 
 
