@@ -28,7 +28,7 @@ from warmlane_lanekit.engine import (
     MemoryReading,
     StepProgress,
 )
-from warmlane_lanekit.meter import taken
+from warmlane_lanekit.meter import SimulatedMeter, taken
 
 from warmlane_engines.devices import choose_device, configure_allocator
 
@@ -40,6 +40,7 @@ import torch  # noqa: E402
 from warmlane_engines.latent_preview import LatentPreview  # noqa: E402
 from warmlane_engines.loading import load_pipeline, modules  # noqa: E402
 from warmlane_engines.memory import clean_up, open_meter, prove_released, release  # noqa: E402
+from warmlane_engines.parking import ParkedWeights  # noqa: E402
 from warmlane_engines.prompts import Encoded, PromptCache  # noqa: E402
 from warmlane_engines.schedulers import RfAncestral, make_sampler  # noqa: E402
 
@@ -58,6 +59,8 @@ class WanEngine(ABC):
         self._runtime: ModelRuntime | None = None
         self._preview: LatentPreview | None = None
         self._prompts = PromptCache()
+        self._parked: ParkedWeights | None = None
+        self._weights_bytes = 0
         self._meter = open_meter(self._device)
 
     @property
@@ -118,17 +121,43 @@ class WanEngine(ABC):
         """Release the model, and prove it."""
         if self._pipeline is None:
             return
+        if self._parked is not None:
+            self._parked.close()
         weights = release(self._pipeline)
-        self._pipeline = self._preview = None
+        self._pipeline = self._preview = self._parked = None
         self._prompts = PromptCache()
         prove_released(weights)
         self._meter.give("weights")
+
+    @property
+    def parkable_bytes(self) -> int:
+        """Return what parking would take of the host's memory; 0 where device and host are the same memory."""
+        apart = self._device.type == "cuda" or isinstance(self._meter, SimulatedMeter)
+        return self._weights_bytes if apart else 0
+
+    def park(self) -> None:
+        """Release the device and keep the weights on the host."""
+        clean_up(self._pipeline)
+        self._parked = self._parked or ParkedWeights(self._pipeline)
+        self._parked.park()
+        clean_up(self._pipeline)
+        self._meter.give("weights")
+
+    def unpark(self) -> LoadReport:
+        """Bring parked weights back to the device; `seconds` is what the copy took."""
+        if self._parked is None:
+            raise EngineFault(ErrorCode.MODEL_UNAVAILABLE, "nothing is parked")
+        began = time.monotonic()
+        self._meter.take("weights", self._weights_bytes)
+        self._parked.unpark(self._device)
+        return LoadReport(seconds=time.monotonic() - began, parameters=0, weights_bytes=self._weights_bytes)
 
     def memory(self) -> MemoryReading:
         """Return the memory in use."""
         return self._meter.read()
 
     def _take_weights(self, size: int) -> None:
+        self._weights_bytes = size
         try:
             self._meter.take("weights", size)
         except MemoryError as full:

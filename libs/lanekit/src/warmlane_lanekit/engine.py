@@ -7,7 +7,7 @@ nothing heavy, so that both sides of the pipe can use it.
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 from warmlane_contracts.catalogue import ModelRuntime
@@ -121,4 +121,22 @@ class Engine(Protocol):
 
     def memory(self) -> MemoryReading:
         """Return the memory in use right now."""
+        ...
+
+
+@runtime_checkable
+class Parkable(Engine, Protocol):
+    """An engine that can leave the device and keep its weights on the host, so that coming back costs one copy."""
+
+    @property
+    def parkable_bytes(self) -> int:
+        """What parking takes of the host's memory; 0 when it would free nothing."""
+        ...
+
+    def park(self) -> None:
+        """Release the device; the engine cannot generate until `unpark`."""
+        ...
+
+    def unpark(self) -> LoadReport:
+        """Come back to the device, warm."""
         ...
