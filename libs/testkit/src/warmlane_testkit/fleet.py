@@ -26,6 +26,8 @@ from warmlane_devstack.servers import NatsServer, PostgresServer, S3Server
 from warmlane_devstack.servers.ports import free_ports
 from warmlane_devstack.servers.process import EmbeddedServer
 
+from warmlane_testkit.line import Line
+
 _AGAIN_S = 0.2
 _READY_S = 60.0
 
@@ -41,7 +43,8 @@ class Member:
         self._log = log
         self._process: asyncio.subprocess.Process | None = None
         self._keeping: asyncio.Task[None] | None = None
-        self.pids: list[int] = []
+        self.ended: list[int] = []
+        """The ids of its lives that are over."""
 
     @property
     def pid(self) -> int | None:
@@ -84,8 +87,8 @@ class Member:
                 self._process = await asyncio.create_subprocess_exec(
                     *self._argv, env=self._env, stdout=log, stderr=log, start_new_session=True
                 )
-            self.pids.append(self._process.pid)
             await self._process.wait()
+            self.ended.append(self._process.pid)
             await asyncio.sleep(_AGAIN_S)
 
 
@@ -101,16 +104,20 @@ class Fleet:
         lanes: tuple[str, ...] = LANES,
         shared: int = 1,
         env: dict[str, str] | None = None,
+        failing_lines: bool = False,
     ) -> None:
+        """Put a line that can fail between the processes and each server, if `failing_lines`."""
         self.folder = folder
         self.api_key = new_key()
         self.nats = NatsServer(folder / "nats")
         self.postgres = PostgresServer(folder / "postgres")
         self.s3 = S3Server(folder / "s3")
         self.members: dict[str, Member] = {}
-        self.killed_workers: set[str] = set()
+        self.lines: dict[str, Line] = {}
         self._counts = (gateways, admissions, lanes, shared)
         self._env = env or {}
+        self._failing_lines = failing_lines
+        self._stack = contextlib.AsyncExitStack()
         self._bus: NatsBus | None = None
 
     @property
@@ -131,6 +138,11 @@ class Fleet:
             f"http://127.0.0.1:{member.port}" for name, member in self.members.items() if name.startswith("gateway")
         ]
 
+    @property
+    def killed_workers(self) -> set[str]:
+        """The ids of workers that died, and could not tell how their last attempt ended."""
+        return {f"{name}-{pid}" for name in self.workers() for pid in self.members[name].ended}
+
     def workers(self) -> list[str]:
         """Return the names of the workers."""
         return [name for name in self.members if name.startswith(("lane-", "shared-"))]
@@ -141,6 +153,9 @@ class Fleet:
         self._bus = await NatsBus.connect(self.nats.url, name="fleet", on_fatal=print)
         await apply_topology(self._bus, TOPOLOGY)
         await self._migrate()
+        if self._failing_lines:
+            for name, port in (("nats", self.nats.port), ("postgres", self.postgres.port), ("s3", self.s3.port)):
+                self.lines[name] = await self._stack.enter_async_context(Line(port))
         gateways, admissions, lanes, shared = self._counts
         for number in range(gateways):
             self._add(f"gateway-{number}", ["-m", "warmlane_gateway", "serve"])
@@ -157,6 +172,7 @@ class Fleet:
         await asyncio.gather(*(member.end() for member in self.members.values()))
         if self._bus is not None:
             await self._bus.close()
+        await self._stack.aclose()
         await asyncio.gather(*(asyncio.to_thread(server.kill) for server in self.servers.values()))
 
     @contextlib.asynccontextmanager
@@ -182,9 +198,7 @@ class Fleet:
                     for child in psutil.Process(pid).children():
                         child.kill()
         else:
-            pid = self.members[name].kill()
-            if pid is not None and name in self.workers():
-                self.killed_workers.add(f"{name}-{pid}")
+            self.members[name].kill()
 
     async def until(self, condition: Callable[[], bool], within_s: float) -> bool:
         """Wait for a condition; return whether it came true."""
@@ -208,11 +222,16 @@ class Fleet:
         self.members[name] = member
         member.begin()
 
+    def _through(self, name: str, address: str, port: int) -> str:
+        """Return a server's address, by its line where it has one."""
+        line = self.lines.get(name)
+        return address if line is None else address.replace(f":{port}", f":{line.port}")
+
     def _access(self) -> dict[str, str]:
         return {
-            "WARMLANE_NATS_URL": self.nats.url,
-            "WARMLANE_POSTGRES_DSN": self.postgres.dsn,
-            "WARMLANE_S3_ENDPOINT": self.s3.endpoint,
+            "WARMLANE_NATS_URL": self._through("nats", self.nats.url, self.nats.port),
+            "WARMLANE_POSTGRES_DSN": self._through("postgres", self.postgres.dsn, self.postgres.port),
+            "WARMLANE_S3_ENDPOINT": self._through("s3", self.s3.endpoint, self.s3.port),
             "WARMLANE_S3_ACCESS_KEY": self.s3.access_key,
             "WARMLANE_S3_SECRET_KEY": self.s3.secret_key,
             "WARMLANE_S3_BUCKET": self.s3.bucket,
