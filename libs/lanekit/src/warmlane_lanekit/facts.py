@@ -21,7 +21,10 @@ from warmlane_lanekit.progress import percent
 
 log = structlog.get_logger(__name__)
 
-_WITHIN_S = 5.0
+_WITHIN_S = 60.0
+"""How long a fact waits for a broker that is away."""
+_PROGRESS_WITHIN_S = 5.0
+"""The same for progress, which is old by then."""
 _KEPT = 1000
 
 
@@ -100,6 +103,7 @@ class Facts:
         )
         with contextlib.suppress(BusMisconfigured):
             subject = event_subject(claim.job.lane if claim else self._lane, kind, job_id)
-            outcome = await self._bus.publish(subject, encode(envelope), message_id=envelope.id, within_s=_WITHIN_S)
+            within_s = _PROGRESS_WITHIN_S if kind == "progress" else _WITHIN_S
+            outcome = await self._bus.publish(subject, encode(envelope), message_id=envelope.id, within_s=within_s)
             if not isinstance(outcome, Stored):
                 log.info("lane.fact_not_stored", type=message.TYPE, outcome=type(outcome).__name__)

@@ -1,4 +1,4 @@
-"""`warmlane tasks`: list, show, watch, cancel."""
+"""`warmlane tasks`: list, show, watch, cancel, make again."""
 
 import argparse
 import json
@@ -20,16 +20,23 @@ def add(parser: argparse.ArgumentParser) -> None:
     for each, default in ((parser, 20), (listing, argparse.SUPPRESS)):
         each.add_argument("--limit", type=int, default=default, help="how many, up to 100")
         each.add_argument("--status", choices=STATUSES, default=None if each is parser else default)
-    for name, text in (("show", "all of one task"), ("watch", "follow one task"), ("cancel", "stop one task")):
+    for name, text in (
+        ("show", "all of one task"),
+        ("watch", "follow one task"),
+        ("cancel", "stop one task"),
+        ("rerun", "make a task again, one that was given up for instance"),
+    ):
         one = acts.add_parser(name, help=text)
         one.add_argument("id", metavar="ID")
+        if name == "rerun":
+            one.add_argument("--seed", type=int, help="another seed; -1 draws one (default: the same)")
         add_connection(one, nested=True)
     add_connection(listing, nested=True)
     add_connection(parser)
 
 
 def run(options: argparse.Namespace) -> Exit:
-    acts = {"list": list_tasks, "show": show, "watch": watch_task, "cancel": cancel}
+    acts = {"list": list_tasks, "show": show, "watch": watch_task, "cancel": cancel, "rerun": rerun}
     with connect(options) as gateway:
         acts[options.act or "list"](gateway, options)
     return Exit.DONE
@@ -54,3 +61,9 @@ def watch_task(gateway: Gateway, options: argparse.Namespace) -> None:
 def cancel(gateway: Gateway, options: argparse.Namespace) -> None:
     answer: dict[str, Any] = gateway.post(f"/tasks/{options.id}/cancel").json()
     print(json.dumps(answer) if options.json else f"{options.id}: {answer.get('status', 'cancel asked')}")
+
+
+def rerun(gateway: Gateway, options: argparse.Namespace) -> None:
+    body = {} if options.seed is None else {"seed": options.seed}
+    answer: dict[str, Any] = gateway.post(f"/tasks/{options.id}/rerun", body).json()
+    print(json.dumps(answer) if options.json else f"{answer['task_id']}: {answer['status']}")

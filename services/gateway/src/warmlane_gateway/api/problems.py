@@ -46,6 +46,7 @@ STATUS: dict[ErrorCode, int] = {
     ErrorCode.TASK_NOT_FOUND: 404,
     ErrorCode.ASSET_NOT_FOUND: 404,
     ErrorCode.RESULT_GONE: 410,
+    ErrorCode.INPUT_UNAVAILABLE: 410,
     ErrorCode.QUEUE_OVERLOADED: 503,
     ErrorCode.DEPENDENCY_UNAVAILABLE: 503,
     ErrorCode.STORAGE_FULL: 507,

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from starlette.responses import StreamingResponse
 from warmlane_jobs.task import TaskStatus
 
@@ -12,8 +12,8 @@ from warmlane_gateway.adapters.tasks import TaskFilter
 from warmlane_gateway.api.document import EVENTS
 from warmlane_gateway.api.events import HEADERS, status_events
 from warmlane_gateway.api.status import settled, with_queue
-from warmlane_gateway.api.views import TaskPage, TaskView, task_view
-from warmlane_gateway.api.wired import Asker, OwnTask, Parts
+from warmlane_gateway.api.views import Accepted, TaskPage, TaskView, task_view
+from warmlane_gateway.api.wired import Asker, OwnTask, Parts, origin
 
 router = APIRouter(tags=["tasks"])
 
@@ -99,6 +99,33 @@ async def cancel(request: Request, task: OwnTask, parts: Parts, asker: Asker) ->
     """
     await parts.cancel(task, f"key:{asker.key_id}", request.scope["correlation_id"], request.scope["traceparent"])
     return task_view(await settled(task, parts.tasks, parts.changes))
+
+
+class Again(BaseModel):
+    """How a task is made again."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    seed: int | None = Field(
+        default=None, ge=-1, lt=2**53, description="Another seed; -1 draws one; the same if absent."
+    )
+
+
+@router.post("/tasks/{task_id}/rerun", status_code=202, summary="Make a task again")
+async def rerun(
+    request: Request,
+    task: OwnTask,
+    parts: Parts,
+    asker: Asker,
+    how: Again | None = None,
+    prefer: Annotated[str | None, Header(description="`respond-async`: answer at once.")] = None,
+) -> Accepted:
+    """Make a new task with the same parameters and pictures: a finished clip with another seed, or a job that was given up
+    (`GET /tasks?status=failed&code=attempts_exhausted` lists those).
+    """
+    at_once = "respond-async" in (prefer or "").lower()
+    seed = how.seed if how else None
+    return Accepted(task_id=await parts.accept.again(task, origin(request, asker), seed=seed, wait=not at_once))
 
 
 def _change(event_id: str) -> int:

@@ -68,6 +68,10 @@ class Task:
         return [inputs_folder(self.task_id), f"results/{self.task_id}/"]
 
 
+INPUTS = "inputs/"
+"""Where pictures lie that belong to one task alone."""
+
+
 def inputs_folder(task_id: str) -> str:
     """Return where the pictures lie that a request brought itself."""
-    return f"inputs/{task_id}/"
+    return f"{INPUTS}{task_id}/"

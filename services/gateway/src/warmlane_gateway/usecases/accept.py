@@ -11,14 +11,14 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import orjson
 from warmlane_contracts.catalogue import Catalogue, ResolvedRequest, resolve
 from warmlane_contracts.envelope import encode, seal
 from warmlane_contracts.errors import ErrorCode, WarmlaneError
 from warmlane_contracts.ids import job_id_for, new_task_id
-from warmlane_contracts.messages import InputRef, JobRequested
+from warmlane_contracts.messages import ClipParams, InputRef, JobRequested, OutputFormat
 from warmlane_contracts.topology import MAX_ATTEMPTS, lane_subject, wait_subject
 from warmlane_jobs.routing import Degraded, Route
 
@@ -37,6 +37,10 @@ class Images(Protocol):
 
     async def store(self, request: ResolvedRequest, task_id: str, owner: str) -> tuple[InputRef, ...]:
         """Return references to the stored pictures; raise `WarmlaneError` for one that is not acceptable."""
+        ...
+
+    async def copy(self, inputs: tuple[InputRef, ...], task_id: str) -> tuple[InputRef, ...]:
+        """Return references to copies for another task; raise `WarmlaneError` for one that is gone."""
         ...
 
 
@@ -121,6 +125,21 @@ class Accept:
         await self._send(task, wait=wait)
         return task.job.task_id
 
+    async def again(self, task: Task, origin: Origin, *, seed: int | None, wait: bool = True) -> str:
+        """Make a task again, with its own seed or another (-1 draws one); return the new task's id.
+
+        Also the way back for a job that was given up. Raise `WarmlaneError` when it is refused.
+        """
+        params = ClipParams.model_validate(task.params | ({} if seed is None else {"seed": seed}))
+        request = ResolvedRequest(
+            task.model, task.lane, task.type, task.mode, params, (), cast("OutputFormat", task.output_format)
+        )
+        self._check_memory(request)
+        made = await self._new_task(request, origin, task.inputs)
+        await self._make_durable(made)
+        await self._send(made, wait=wait)
+        return made.job.task_id
+
     async def _send(self, task: NewTask, *, wait: bool) -> None:
         job = task.job
         ROUTED.labels(job.lane, job.lane_mode, job.fallback_reason or "").inc()
@@ -178,14 +197,15 @@ class Accept:
                 return None
         return known
 
-    async def _new_task(self, request: ResolvedRequest, origin: Origin) -> NewTask:
+    async def _new_task(self, request: ResolvedRequest, origin: Origin, copied: tuple[InputRef, ...] = ()) -> NewTask:
         route = self._route(request.lane)
         held = False
         if not isinstance(route, Degraded):
             self._check_queue(request.lane)
             held = self._must_wait(request.lane, origin.owner)
         task_id = new_task_id()
-        inputs = await self._images.store(request, task_id, origin.owner) if request.images else ()
+        inputs = await self._images.copy(copied, task_id) if copied else ()
+        inputs = await self._images.store(request, task_id, origin.owner) if request.images else inputs
         params = request.params
         if params.seed < 0:
             params = params.model_copy(update={"seed": secrets.randbelow(_SEEDS)})

@@ -19,10 +19,10 @@ from warmlane_contracts.catalogue import RequestedImage, ResolvedRequest
 from warmlane_contracts.errors import ErrorCode, FieldError, WarmlaneError
 from warmlane_contracts.ids import new_ulid
 from warmlane_contracts.messages import InputRef
-from warmlane_storage.objects import ObjectStore
+from warmlane_storage.objects import ObjectMissing, ObjectStore
 
 from warmlane_gateway.domain.asset import Asset
-from warmlane_gateway.domain.task import inputs_folder
+from warmlane_gateway.domain.task import INPUTS, inputs_folder
 from warmlane_gateway.settings import LimitSettings
 
 _FORMATS = {"PNG": ("png", "image/png"), "JPEG": ("jpg", "image/jpeg"), "WEBP": ("webp", "image/webp")}
@@ -79,6 +79,27 @@ class ImageStore:
             )
         )
         return tuple(references)
+
+    async def copy(self, inputs: tuple[InputRef, ...], task_id: str) -> tuple[InputRef, ...]:
+        """Copy another task's pictures for a new task, so that each may be deleted by itself; assets are shared.
+
+        Raise `WarmlaneError` when one is gone.
+        """
+        return tuple(await asyncio.gather(*(self._copy(ref, task_id) for ref in inputs)))
+
+    async def _copy(self, ref: InputRef, task_id: str) -> InputRef:
+        if not ref.key.startswith(INPUTS):
+            return ref
+        key = f"{inputs_folder(task_id)}{ref.key.rsplit('/', 1)[-1]}"
+        try:
+            await self._objects.put(key, await self._objects.get(ref.key), content_type=ref.content_type)
+        except ObjectMissing as gone:
+            raise WarmlaneError(
+                ErrorCode.INPUT_UNAVAILABLE,
+                f"The {ref.role} image of the task is gone.",
+                "Make a new task with the picture.",
+            ) from gone
+        return ref.model_copy(update={"key": key})
 
     async def upload(self, data: bytes, owner: str) -> Asset:
         """Store an uploaded picture as an asset."""
