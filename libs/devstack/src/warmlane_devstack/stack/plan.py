@@ -23,6 +23,7 @@ from warmlane_devstack.stack.services import (
     MODEL_FOLDERS,
     SERVICES,
     TINY_MODELS,
+    TINY_NAMES,
     TOPOLOGY,
     Environment,
     Reads,
@@ -66,7 +67,7 @@ class Planner:
             Reads.NATS: {"WARMLANE_NATS_URL": self._nats()},
             Reads.POSTGRES: {"WARMLANE_POSTGRES_DSN": self._postgres()},
             Reads.OBJECTS: self._objects(),
-            Reads.MODELS: {"MODELS_ROOT": str(self._models_root), **self._threads()},
+            Reads.MODELS: {**self._models(), **self._threads()},
             Reads.API_KEYS: {
                 "WARMLANE_BOOTSTRAP_API_KEY": data.secret("api_key"),
                 "WARMLANE_ADMIN_KEY": data.secret("admin_key"),
@@ -146,18 +147,36 @@ class Planner:
             "WARMLANE_S3_REGION": server.region,
         }
 
+    def _models(self) -> dict[str, str]:
+        """How weights are had: the tiny ones through the store, from the folder they are made in; real ones as the operator
+        says, from folders that are there unless WARMLANE_MODEL_STORE asks for the store.
+        """
+        root = {"MODELS_ROOT": str(self._models_root)}
+        if self._options.engine == "real":
+            return root
+        store = {"WARMLANE_MODEL_STORE": "true", "WARMLANE_MODELS_ENSURE": ",".join(TINY_NAMES)}
+        return root | store | {"WAN_MODELS_MANIFEST": str(self._tiny_models / "models.toml")}
+
+    @property
+    def _tiny_models(self) -> Path:
+        return self._data.path / "tiny-models"
+
+    @property
+    def _through_store(self) -> bool:
+        return os.environ.get("WARMLANE_MODEL_STORE", "").lower() in {"1", "true", "yes"}
+
     def _threads(self) -> dict[str, str]:
         """Tiny engines share the processor; left alone, each lane's threads spin for all cores and triple load times."""
         if self._options.engine == "real" or "OMP_NUM_THREADS" in os.environ:
             return {}
-        lanes = sum(Reads.MODELS in service.reads for service in self._services)
+        lanes = sum(service.environment is Environment.LANE for service in self._services)
         return {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // max(1, lanes)))}
 
     def _steps(self) -> list[StepSpec]:
         """What has to be done first for the services of this stack, and for them only."""
         tiny = self._options.engine == "tiny"
         missing = self._missing_models()
-        if missing and not tiny:
+        if missing and not tiny and not self._through_store:
             message = f"no model in {', '.join(map(str, missing))}; put it there, or choose --models-root or --without"
             raise CommandFailed(message, Exit.NOT_FOUND)
         needed = {name for service in self._services for name in service.needs}
@@ -210,7 +229,8 @@ class Planner:
         )
 
     def _step(self, spec: StepSpec) -> Unit:
-        arguments = tuple(argument.format(models_root=self._models_root) for argument in spec.arguments)
+        places = {"tiny_models": self._tiny_models, "tiny_manifest": self._tiny_models / "models.toml"}
+        arguments = tuple(argument.format(**places) for argument in spec.arguments)
         return Unit(name=spec.name, launch=lambda: self._launch(spec, arguments, {}), probe=None, needs=spec.needs)
 
     def _launch(self, spec: ServiceSpec | StepSpec, arguments: tuple[str, ...], own: dict[str, str]) -> Launch:

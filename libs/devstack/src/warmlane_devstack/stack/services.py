@@ -68,10 +68,13 @@ MIGRATIONS = StepSpec(
 TINY_MODELS = StepSpec(
     name="tiny-models",
     module="warmlane_engines.tiny",
-    arguments=("--models-root", "{models_root}"),
+    arguments=("--models-root", "{tiny_models}", "--manifest", "{tiny_manifest}"),
     environment=Environment.LANE,
     reads=frozenset(),
 )
+
+# What the tiny models are called in their manifest: the store brings them as it would bring real ones.
+TINY_NAMES = ("anisora", "phr00t")
 
 LANE_READS = frozenset({Reads.NATS, Reads.OBJECTS, Reads.MODELS})
 # Object storage is needed for the first job only, so a lane starts, and imports torch, without waiting for it.
@@ -84,6 +87,13 @@ SERVICES = (
         environment=Environment.MAIN,
         reads=frozenset({Reads.NATS, Reads.POSTGRES, Reads.OBJECTS, Reads.API_KEYS}),
         needs=("topology", "migrations", "s3"),
+    ),
+    ServiceSpec(
+        name="models",
+        module="warmlane_models",
+        environment=Environment.MAIN,
+        reads=frozenset({Reads.NATS, Reads.MODELS}),
+        needs=("topology", "tiny-models"),
     ),
     ServiceSpec(
         name="lane-anisora",
