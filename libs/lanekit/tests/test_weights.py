@@ -1,6 +1,8 @@
 """A lane's weights: ensured through the store, kept from being collected while mapped, progress told as facts."""
 
+import base64
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -57,3 +59,23 @@ async def test_without_the_store_the_folder_is_the_operators(tmp_path):
     assert isinstance(weights, FolderWeights)
     assert await weights.folder() == tmp_path / "anisora"
     await weights.close()
+
+
+async def test_an_encrypted_model_is_shown_decrypted_from_memory_and_gone_afterwards(store, tmp_path):
+    key = base64.b64encode(bytes(range(32))).decode()
+    settings = replace(
+        store.settings,
+        features=frozenset({"encrypt"}),
+        environ=store.settings.environ | {"WAN_MODELS_ENCRYPTION_TOKEN": key},
+    )
+    sealed = ModelStore(settings, store.resolver._manifest)
+    weights = StoreWeights(sealed, "anisora", node="node", tell=lambda _: None)
+    folder = await weights.folder()
+    assert (folder / "unet/w.safetensors").read_bytes() == b"weights" * 1000
+    published = sealed.places.model(sealed.resolver.resolve("anisora").id)
+    assert not any(b"weightsweights" in path.read_bytes() for path in published.rglob("*") if path.is_file())
+    again = await weights.folder()
+    assert (again / "unet/w.safetensors").read_bytes() == b"weights" * 1000
+    assert not folder.exists()
+    await weights.close()
+    assert not again.exists()

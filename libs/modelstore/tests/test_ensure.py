@@ -397,3 +397,15 @@ def test_secrets_of_the_environment_appear_in_no_error_and_no_record(hub, repo, 
 
 def test_manifest_text_is_what_the_store_reads():
     assert "schema_version = 1" in manifest_text()
+
+
+def test_a_source_that_cannot_be_listed_is_not_asked_again_at_once(hub, models_root):
+    made = store(models_root, model(sources=[hub_source(hub, repo="org/nothing", allow=["*"])]))
+    with pytest.raises(StoreError):
+        made.ensure("small")
+    asked = len(hub.requests)
+    assert asked > 0
+    with pytest.raises(StoreError) as caught:
+        made.ensure("small")
+    assert "not asked: failed just now" in "".join(attempt.detail for attempt in caught.value.attempts)
+    assert len(hub.requests) == asked

@@ -148,6 +148,22 @@ def test_the_network_cut_every_fifty_megabytes(weed, content, tmp_path, models_r
     check_whole(models_root, manifest, content)
 
 
+@pytest.mark.timeout(300)
+def test_the_hub_cut_every_fifty_megabytes(hub, content, models_root):
+    entry = put(hub.root / "org" / "repo", "w.safetensors", content)
+    with FaultProxy(hub.port) as proxy:
+        proxy.cut_every = 50 * MIB
+        source = hub_source(hub) | {"endpoint": proxy.url}
+        manifest = models_root.parent / "models.toml"
+        manifest.write_text(manifest_text(model(files=[entry], sources=[source])))
+        final = start(models_root, manifest)
+        _, errors = final.communicate(timeout=120)
+        assert final.returncode == 0, errors
+        assert proxy.connections >= 6
+        assert hub.bytes_served <= SIZE + 6 * PART
+    check_whole(models_root, manifest, content)
+
+
 def test_a_killed_holder_is_replaced_by_a_waiting_process(hub, models_root):
     entry = put(hub.root / "org" / "repo", "w.safetensors", noise(1, 8 * MIB))
     hub.faults.rate = 2 * MIB

@@ -161,3 +161,34 @@ def test_we_accept_the_reference_tools_bundles(keys, tmp_path):
     assert done.returncode == 0, done.stderr
     statement = verify((tmp_path / "m.sig").read_bytes(), public.read_bytes())
     assert set(statement.digests) == {"sub/a", "b"}
+
+
+def test_ensure_checks_a_models_signature_when_there_is_one_and_demands_one_when_told(keys, hub, models_root):
+    private, public = keys
+    entry = model(files=[put(hub.root / "org/repo", "w.safetensors", noise(1, 1000))], sources=[hub_source(hub)])
+    demanding = store(models_root, entry, public_key=public, require_model_signature=True)
+    with pytest.raises(StoreError) as caught:
+        demanding.ensure("small")
+    assert caught.value.code is Code.SIGNATURE_FAIL
+    assert "wan models sign" in caught.value.user_action
+    bundle = sign_record(demanding.record("small"), private.read_bytes())
+    place = demanding.places.state("signatures") / f"{demanding.record('small').id}.sig"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_bytes(bundle)
+    assert demanding.ensure("small").how == "present"
+    place.write_bytes(sign(Statement("small", {"w.safetensors": "11" * 32}), private.read_bytes()))
+    for checking in (demanding, store(models_root, entry, public_key=public)):
+        with pytest.raises(StoreError) as caught:
+            checking.ensure("small")
+        assert caught.value.code is Code.SIGNATURE_FAIL
+    assert store(models_root, entry).ensure("small").how == "present", "without a key nothing can be checked"
+
+
+def test_a_signature_that_comes_with_the_model_vouches_for_the_rest_of_it(keys, hub, models_root):
+    private, public = keys
+    base = hub.root / "org/repo"
+    files = [put(base, "w.safetensors", noise(1, 1000))]
+    signed = sign(Statement("small", {"w.safetensors": files[0]["sha256"]}), private.read_bytes())
+    entry = model(files=[*files, put(base, "model.sig", signed)], sources=[hub_source(hub)])
+    made = store(models_root, entry, public_key=public, require_model_signature=True)
+    assert made.ensure("small").how == "fetched"

@@ -2,6 +2,7 @@
 
     store off ─► MODELS_ROOT/<model>
     store on  ─► ensure (waits for whoever is at it, tells progress) ─► use: kept from being collected ─► its folder
+                                                                        encrypted ─► decrypted into memory, a folder of links
 
 The switch (`WARMLANE_MODEL_STORE`) is there for gradual adoption: a node changes over when it has room for both.
 """
@@ -16,6 +17,7 @@ from typing import Protocol
 import structlog
 from warmlane_contracts.messages import Message, ModelEnsured, ModelProgressed
 from warmlane_modelstore.leases.uses import Use
+from warmlane_modelstore.sealing.view import ClearView
 from warmlane_modelstore.settings import StoreSettings
 from warmlane_modelstore.store import ModelStore
 from warmlane_modelstore.transfer.progress import Progress
@@ -60,6 +62,7 @@ class StoreWeights:
         self._node = node
         self._tell = tell
         self._use: Use | None = None
+        self._view: ClearView | None = None
 
     async def folder(self) -> Path:
         """Ensure, then announce the use; both again after a collect or a corruption took the model away."""
@@ -82,11 +85,23 @@ class StoreWeights:
         before, self._use = self._use, await asyncio.to_thread(self._store.use, self._model)
         if before is not None:
             before.close()
+        if self._store.record(self._model).encrypted:
+            return await asyncio.to_thread(self._decrypt)
         return self._use.path
+
+    def _decrypt(self) -> Path:
+        """Decrypt anew: an engine that died may have been reading the memory of the view before."""
+        before, self._view = self._view, self._store.clear_view(self._model)
+        if before is not None:
+            before.close()
+        return self._view.path
 
     async def close(self) -> None:
         """Stop an ensure in hand and give the use back; may be called twice."""
         self._store.cancel()
+        if self._view is not None:
+            view, self._view = self._view, None
+            await asyncio.to_thread(view.close)
         if self._use is not None:
             use, self._use = self._use, None
             await asyncio.to_thread(use.close)

@@ -30,7 +30,9 @@ from warmlane_modelstore.resolver import Resolved, Resolver
 if TYPE_CHECKING:
     from warmlane_modelstore.sources.base import RemoteFile, SourceClient
     from warmlane_modelstore.sources.build import SourceBuilder
+    from warmlane_modelstore.transfer.negative import NegativeCache
 
+_LISTING = "listing"
 _INDEX = ".safetensors.index.json"
 _WEIGHTS = ".safetensors"
 _INDEX_BYTES = 32 * 1024 * 1024
@@ -65,10 +67,17 @@ class Plan:
 class Planner:
     """Makes plans; remembers listings. `known` never touches a network, `make` may."""
 
-    def __init__(self, places: Places, resolver: Resolver, builder: "SourceBuilder | None") -> None:
+    def __init__(
+        self,
+        places: Places,
+        resolver: Resolver,
+        builder: "SourceBuilder | None",
+        negative: "NegativeCache | None" = None,
+    ) -> None:
         self._places = places
         self._resolver = resolver
         self._builder = builder
+        self._negative = negative
 
     def known(self, resolved: Resolved) -> Plan | None:
         """The plan as far as this node knows it already, or None when something was never listed."""
@@ -127,11 +136,19 @@ class Planner:
         assert self._builder is not None, "a planner without sources was asked to list"  # noqa: S101
         attempts: list[Attempt] = []
         for client in self._builder.clients(resolved.sources):
+            blocked = self._negative.blocked(client.label, _LISTING) if self._negative else None
+            if blocked is not None:
+                attempts.append(blocked)
+                continue
             try:
                 remote = _only_named_shards(client, client.files())
             except StoreError as error:
-                attempts.append(Attempt(client.label, "listing", error.code, error.detail))
+                attempts.append(Attempt(client.label, _LISTING, error.code, error.detail))
+                if self._negative:
+                    self._negative.failed(client.label, _LISTING, error)
                 continue
+            if self._negative:
+                self._negative.succeeded(client.label, _LISTING)
             _check_listing(client.label, remote)
             return [FileSpec(f.path, f.size, f.sha256, component_of(f.path)) for f in remote]
         from warmlane_modelstore.transfer.download import summarise  # noqa: PLC0415 - status must not load transfers

@@ -5,6 +5,7 @@ WAN_MODELS_MANIFEST             the manifest; unset: the built-in one
 WAN_MODELS_PROFILE              dev, prod …: which variant a model's `profiles` picks
 WAN_MODELS_PUBLIC_KEY           PEM that manifest signatures are checked with
 WAN_MODELS_REQUIRE_SIGNATURE    1: refuse an unsigned manifest
+WAN_MODELS_REQUIRE_MODEL_SIGNATURE  1: refuse a model that no signature vouches for
 WAN_MODELS_STREAMS              connections at once (default 4)
 WAN_MODELS_BANDWIDTH            bytes per second at most, all streams together
 WAN_MODELS_TRIES                failures in a row before a source is given up (default 5)
@@ -36,6 +37,7 @@ class StoreSettings:
     profile: str | None = None
     public_key: Path | None = None
     require_signature: bool = False
+    require_model_signature: bool = False
     streams: int = 4
     tries: int = 5
     bandwidth: int | None = None
@@ -58,6 +60,7 @@ class StoreSettings:
             profile=environ.get("WAN_MODELS_PROFILE") or None,
             public_key=_path(environ, "WAN_MODELS_PUBLIC_KEY"),
             require_signature=environ.get("WAN_MODELS_REQUIRE_SIGNATURE", "") in {"1", "true", "yes"},
+            require_model_signature=environ.get("WAN_MODELS_REQUIRE_MODEL_SIGNATURE", "") in {"1", "true", "yes"},
             streams=_number(environ, "WAN_MODELS_STREAMS") or 4,
             tries=_number(environ, "WAN_MODELS_TRIES") or 5,
             bandwidth=_number(environ, "WAN_MODELS_BANDWIDTH"),

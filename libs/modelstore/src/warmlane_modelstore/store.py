@@ -126,8 +126,27 @@ class ModelStore:
                     raise
                 self._make_room(resolved)
                 outcome = ensurer.ensure(resolved, policy, shown, self._stop)
+        self._check_signature(resolved)
         usage.touch(self.places, resolved.id)
         return outcome
+
+    def _check_signature(self, resolved: Resolved) -> None:
+        """Checks a model that was signed here (`wan models sign`) or whose source brought `model.sig` along.
+
+        Raises SIGNATURE_FAIL for one that is not what was signed, or that nothing vouches for where that is demanded.
+        """
+        from warmlane_modelstore.signing.model import check_published  # noqa: PLC0415 - light start
+
+        settings = self.settings
+        check_published(
+            self.record(str(resolved.id)),
+            bundles=(
+                self.places.state("signatures") / f"{key_of(resolved.id)}.sig",
+                self.places.model(resolved.id) / "model.sig",
+            ),
+            public_key=settings.public_key,
+            required=settings.require_model_signature,
+        )
 
     def use(self, name: str) -> "Use":
         """The directory of a complete model, protected from collect until the result is closed.

@@ -72,7 +72,7 @@ def open_ensurer(
     ensurer = Ensurer(
         places=places,
         blobs=blobs,
-        planner=Planner(places, resolver, builder),
+        planner=Planner(places, resolver, builder, negative),
         statuses=statuses,
         room=room,
         publisher=Publisher(places, blobs, manifest_digest=manifest_digest, sealer=sealer),
