@@ -96,3 +96,18 @@ def test_the_worker_never_imports_torch_or_a_database() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_the_same_frames_are_encoded_to_the_same_bytes_every_time(tmp_path) -> None:
+    """Memory is disturbed in between: what an encoder reads beside its input must not show."""
+    rng = np.random.default_rng(0)
+    frames = rng.integers(90, 160, (9, 64, 64, 3), dtype=np.uint8)
+    disturbed, found = [], set()
+    for number in range(40):
+        disturbed.append(np.full(rng.integers(10, 90_000), number, dtype=np.uint8))
+        if number % 7 == 0:
+            disturbed.clear()
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        found.add(encode_clip(frames, folder, fps=16, output_format="mp4").path.read_bytes())
+    assert len(found) == 1

@@ -71,7 +71,9 @@ def _write_video(frames: NDArray[np.uint8], path: Path, fps: int, video: _Video)
         stream.thread_count = 2
         stream.codec_context.flags |= av.codec.context.Flags.bitexact.value
         for frame in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+            # Converted here: left to the stream, the same frames gave other bytes in every tenth clip.
+            picture = av.VideoFrame.from_ndarray(frame, format="rgb24").reformat(format=stream.pix_fmt)
+            container.mux(stream.encode(picture))
         container.mux(stream.encode())
 
 
