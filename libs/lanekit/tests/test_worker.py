@@ -294,3 +294,29 @@ async def test_a_model_that_cannot_be_loaded_is_said_and_tried_again(make_worker
     reason = await eventually(lambda: "the folder is broken" in (worker.resident.why_not_warm() or ""))
     assert reason
     assert worker.resident.residency.state == "lost"
+
+
+async def test_a_worker_whose_disk_is_full_takes_nothing_and_goes_on_when_there_is_room(
+    make_worker, submit, last, bus
+) -> None:
+    worker = await make_worker(scratch_least_bytes=2**62)
+    bucket = await bus.bucket(DIRECTORY_BUCKET)
+
+    async def availability() -> Any:
+        entry = await bucket.get(directory_key(LANE, "worker-1"))
+        return LaneRecord.model_validate_json(entry.value).availability if entry else None
+
+    async def is_unavailable() -> bool:
+        return await availability() == "unavailable"
+
+    await eventually(is_unavailable)
+    job = await submit()
+    assert await last(job) is None
+    assert "bytes free" in worker.scratch.why_full()
+    worker.scratch._least_bytes = 0
+    assert isinstance(await ended(last, job), Done)
+
+    async def is_ready() -> bool:
+        return await availability() == "ready"
+
+    await eventually(is_ready)

@@ -43,6 +43,7 @@ from warmlane_lanekit.facts import Facts
 from warmlane_lanekit.heartbeat import Ending, Heartbeat
 from warmlane_lanekit.inputs import fetch_inputs
 from warmlane_lanekit.metrics import HUNG, STAGE_SECONDS
+from warmlane_lanekit.readings import memory_measured
 from warmlane_lanekit.residence import Residence
 from warmlane_lanekit.results import store_results, sweep
 from warmlane_lanekit.service_time import ServiceTimes
@@ -326,8 +327,14 @@ class Attempts:
         )
         self._facts.tell("memory", cleaned, claim)
         job = claim.job
-        measured = self._resident.measured(
-            reading, "post_generation", lane=job.lane, model=job.model, task_id=job.task_id
+        measured = memory_measured(
+            reading,
+            "post_generation",
+            lane=job.lane,
+            worker=claim.worker,
+            model=job.model,
+            lane_mode=self._resident.mode,
+            task_id=job.task_id,
         )
         self._facts.tell("memory", measured, claim)
 

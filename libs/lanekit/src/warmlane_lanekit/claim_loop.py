@@ -36,6 +36,7 @@ from warmlane_lanekit.claim import Claim, now
 from warmlane_lanekit.metrics import JOBS
 from warmlane_lanekit.offered import OfferedDelivery
 from warmlane_lanekit.residence import Residence
+from warmlane_lanekit.scratch import Scratch
 from warmlane_lanekit.shared_queue import JobQueue
 
 log = structlog.get_logger(__name__)
@@ -55,6 +56,7 @@ class ClaimLoop:
         leases: Bucket,
         resident: Residence,
         attempts: Attempts,
+        scratch: Scratch,
         fetch_s: float,
         changed: Callable[[], None],
     ) -> None:
@@ -66,6 +68,7 @@ class ClaimLoop:
         self._leases = leases
         self._resident = resident
         self._attempts = attempts
+        self._scratch = scratch
         self._fetch_s = fetch_s
         self._changed = changed
         self._draining = asyncio.Event()
@@ -77,6 +80,7 @@ class ClaimLoop:
         """Work for ever, or until drained."""
         while not self._draining.is_set():
             await self._resident.warm()
+            await self._scratch.room(self._changed)
             delivery = await self._fetch()
             if delivery is not None:
                 await self._take(delivery)

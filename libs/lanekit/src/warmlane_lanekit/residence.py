@@ -4,9 +4,9 @@
 """
 
 from collections.abc import Callable
-from typing import Literal, Protocol
+from typing import Protocol
 
-from warmlane_contracts.messages import LaneMode, MemoryMeasured
+from warmlane_contracts.messages import LaneMode
 
 from warmlane_lanekit.engine import MemoryReading
 from warmlane_lanekit.engine_process import EngineProcess
@@ -66,18 +66,6 @@ class Residence(Protocol):
 
     async def measure(self) -> MemoryReading:
         """Read the engine's memory; a dead engine holds none."""
-        ...
-
-    def measured(
-        self,
-        reading: MemoryReading,
-        stage: Literal["loaded", "post_generation", "evicted"],
-        *,
-        lane: str,
-        model: str,
-        task_id: str | None,
-    ) -> MemoryMeasured:
-        """Return the fact that tells a reading."""
         ...
 
     async def close(self) -> None:

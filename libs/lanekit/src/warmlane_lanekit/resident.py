@@ -10,18 +10,17 @@ The first start happens before the broker is connected, because importing the en
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Literal
 
 import structlog
 from warmlane_contracts.catalogue import Model
 from warmlane_contracts.errors import ErrorCode
-from warmlane_contracts.messages import LaneMode, MemoryMeasured
+from warmlane_contracts.messages import LaneMode
 from warmlane_modelstore.errors import StoreError
 
 from warmlane_lanekit.engine import EngineFault, MemoryReading
 from warmlane_lanekit.engine_process import EngineDied, EngineProcess
 from warmlane_lanekit.metrics import COLD_START_SECONDS, COLD_STARTS, WARM
-from warmlane_lanekit.readings import memory_measured, read_memory
+from warmlane_lanekit.readings import read_memory
 from warmlane_lanekit.residency import Residency, Step, move
 from warmlane_lanekit.restarts import Restarts
 from warmlane_lanekit.weights import Weights
@@ -118,20 +117,6 @@ class Resident:
         """Read the engine's memory; a dead engine holds none."""
         self.reading = await read_memory(self.engine, self.lane)
         return self.reading
-
-    def measured(
-        self,
-        reading: MemoryReading,
-        stage: Literal["loaded", "post_generation", "evicted"],
-        *,
-        lane: str,
-        model: str,
-        task_id: str | None,
-    ) -> MemoryMeasured:
-        """Return the fact that tells a reading."""
-        return memory_measured(
-            reading, stage, lane=lane, worker=self._worker, model=model, lane_mode=self.mode, task_id=task_id
-        )
 
     async def close(self) -> None:
         """End the engine process, then let its weights go."""

@@ -30,6 +30,8 @@ class WorkerSettings(Settings):
     """Device memory that clips may take, weights included; by default all there is."""
     scratch: Path = Field(default_factory=lambda: Path(tempfile.gettempdir()))
     """Where attempts keep their files; the faster the better, a few hundred megabytes each."""
+    scratch_least_bytes: int = Field(default=256 * 1024 * 1024, ge=0)
+    """Below this much free space no job is taken."""
     heartbeat_s: float = Field(default=HEARTBEAT_S, gt=0)
     fetch_s: float = Field(default=5.0, gt=0, le=5)
     """How long one pull waits. A broker that restarts forgets pulls, so a longer one would hide its return."""

@@ -10,12 +10,11 @@ Ending the process always frees everything, so that is what happens whenever mem
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from typing import Literal
 
 import structlog
 from warmlane_contracts.catalogue import Model
 from warmlane_contracts.errors import ErrorCode
-from warmlane_contracts.messages import ColdStarted, LaneMode, MemoryCleaned, MemoryMeasured, Message
+from warmlane_contracts.messages import ColdStarted, LaneMode, MemoryCleaned, Message
 from warmlane_contracts.topology import SHARED, EventKind
 from warmlane_modelstore.errors import StoreError
 
@@ -152,20 +151,6 @@ class SharedResident:
         self.reading = await read_memory(self.engine, self.lane)
         return self.reading
 
-    def measured(
-        self,
-        reading: MemoryReading,
-        stage: Literal["loaded", "post_generation", "evicted"],
-        *,
-        lane: str,
-        model: str,
-        task_id: str | None,
-    ) -> MemoryMeasured:
-        """Return the fact that tells a reading."""
-        return memory_measured(
-            reading, stage, lane=lane, worker=self._worker, model=model, lane_mode=self.mode, task_id=task_id
-        )
-
     async def close(self) -> None:
         """End the engine process, then let its weights go."""
         if self._process is not None:
@@ -195,7 +180,16 @@ class SharedResident:
             after = MemoryReading(rss_bytes=0)
         else:
             self._move(Step.EVICTED)
-        self._tell("memory", self.measured(after, "evicted", lane=evicted.lane, model=evicted.id, task_id=None))
+        measured = memory_measured(
+            after,
+            "evicted",
+            lane=evicted.lane,
+            worker=self._worker,
+            model=evicted.id,
+            lane_mode=self.mode,
+            task_id=None,
+        )
+        self._tell("memory", measured)
         self._tell(
             "memory",
             MemoryCleaned(

@@ -16,7 +16,7 @@ from warmlane_bus.nats_bus import NatsBus
 from warmlane_bus.register import StateRegister
 from warmlane_contracts.catalogue import Model, load_catalogue
 from warmlane_contracts.errors import ErrorCode
-from warmlane_contracts.messages import ColdStarted, JobRequested, LaneChanged, LaneRecord, Message
+from warmlane_contracts.messages import Availability, ColdStarted, JobRequested, LaneChanged, LaneRecord, Message
 from warmlane_contracts.topology import DIRECTORY_BUCKET, LANE_STREAM, LEASE_BUCKET, EventKind, cancel_hints_of
 from warmlane_runtime.health import Checks, HealthServer
 from warmlane_runtime.lifecycle import Part
@@ -35,6 +35,7 @@ from warmlane_lanekit.engine_process import EngineProcess
 from warmlane_lanekit.facts import Facts
 from warmlane_lanekit.residence import Residence
 from warmlane_lanekit.resident import Resident
+from warmlane_lanekit.scratch import Scratch
 from warmlane_lanekit.service_time import ServiceTimes
 from warmlane_lanekit.settings import LaneSettings
 from warmlane_lanekit.shared_queue import JobQueue, SharedQueue
@@ -73,6 +74,7 @@ async def _build(settings: LaneSettings, service_name: str, models: tuple[Model,
     checks = Checks()
     checks.add("broker", worker.why_not_connected)
     checks.add("engine" if shared else "model", worker.resident.why_not_warm)
+    checks.add("scratch", worker.scratch.why_full)
     checks.add("stop", lambda: "stopping" if service.stopping else None)
     service.add(
         HealthServer(host=settings.http.http_host, port=settings.http.http_port, checks=checks, registry=REGISTRY)
@@ -100,6 +102,7 @@ class Worker(Part):
         self._objects = objects
         self._worker_id = settings.worker.worker_id
         self._times = ServiceTimes()
+        self.scratch = Scratch(settings.worker.scratch, least_bytes=settings.worker.scratch_least_bytes)
         self._bus: NatsBus | None = None
         self._facts: Facts | None = None
         self._directory: Directory | None = None
@@ -116,7 +119,7 @@ class Worker(Part):
 
     async def open(self) -> None:
         """Start the engine's imports, connect, and begin to take jobs as soon as the model is warm."""
-        self._settings.worker.scratch.mkdir(parents=True, exist_ok=True)
+        self.scratch.open()
         await self.resident.start_process()
         self._bus = bus = await NatsBus.connect(
             self._settings.nats.nats_url.get_secret_value(), name=self._worker_id, on_fatal=self._service.fail
@@ -187,6 +190,7 @@ class Worker(Part):
             leases=await bus.bucket(LEASE_BUCKET),
             resident=self.resident,
             attempts=attempts,
+            scratch=self.scratch,
             fetch_s=self._settings.worker.fetch_s,
             changed=self._record_changed,
         )
@@ -250,6 +254,14 @@ class Worker(Part):
             started = ColdStarted(lane=lane, worker=worker, model=self.resident.resident_model, seconds=seconds)
             self._tell("cold_start", started)
 
+    def _availability(self) -> Availability:
+        """A shared worker is ready without a model; nobody is with a full disk."""
+        if self.scratch.why_full() is not None:
+            return "unavailable"
+        if self._shared is None:
+            return availability(self.resident.residency)
+        return "cold" if self.resident.why_not_warm() else "ready"
+
     def _check_fits(self, job: JobRequested) -> None:
         """Raise `EngineFault` for a clip that this worker's device cannot hold, before the device is touched."""
         calibration = next((one for one in self._calibrations if one.model == job.model), None)
@@ -271,9 +283,7 @@ class Worker(Part):
     def _record_changed(self) -> None:
         if self._directory is None:
             return
-        residency, shared = self.resident.residency, self._shared is not None
-        reading = self.resident.reading
-        ready = self.resident.why_not_warm() is None
+        residency, reading = self.resident.residency, self.resident.reading
         self._directory.touch(
             LaneRecord(
                 lane_key=self.resident.lane,
@@ -281,7 +291,7 @@ class Worker(Part):
                 model=self.resident.resident_model,
                 mode=self.resident.mode,
                 warm=residency.warm,
-                availability=("ready" if ready else "cold") if shared else availability(residency),
+                availability=self._availability(),
                 engine=self._settings.worker.engine,
                 current_task=self._loop.current_task if self._loop else None,
                 service_s=self._times.mean,

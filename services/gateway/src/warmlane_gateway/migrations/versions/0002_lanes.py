@@ -1,11 +1,11 @@
 """Diagnostics, the sweep of leftovers, turns in a lane's queue, and who may operate lanes.
 
-Revision ID: 0003
+Revision ID: 0002
 """
 
 from alembic import op
 
-revision = "0003"
+revision = "0002"
 down_revision = "0001"
 branch_labels = None
 depends_on = None
