@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,21 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     running = start(tmp_path_factory.mktemp("stack") / "data")
     yield running
     stop(running)
+
+
+@pytest.fixture
+def start_stack() -> Callable[..., Any]:
+    """Return a function that starts a stack of the test's own: `with start_stack(folder, *options) as stack`."""
+
+    @contextmanager
+    def own(folder: Path, *options: str) -> Iterator[Stack]:
+        running = start(folder, *options)
+        try:
+            yield running
+        finally:
+            stop(running)
+
+    return own
 
 
 @pytest.fixture(scope="session")

@@ -355,3 +355,26 @@ def test_a_post_that_may_be_said_once_only_is_not_repeated():
     with Gateway("http://x", None, transport=httpx.MockTransport(broken)) as gateway:
         with pytest.raises(CommandFailed, match="cannot reach"):
             gateway.post("/tasks/x/cancel")
+
+
+def test_lanes_are_steered_and_the_reserve_is_shown(gateway, warmlane):
+    lane = {"lane": "phr00t", "availability": "ready", "mode": "degraded_shared", "routing": "degraded"}
+    lane |= {"fallback_reason": "manual", "waiting": 0, "service_s": 1.5}
+    reserve = {"waiting": 3, "depth": 25, "oldest_s": 12.4, "workers": [{"availability": "ready", "model": "anisora"}]}
+    gateway.routes[("GET", "/lanes")] = lambda handler: answer(handler, {"lanes": [lane], "degraded": reserve})
+    gateway.routes[("POST", "/lanes/phr00t/mode")] = lambda handler: answer(handler, lane)
+    _, out, _ = warmlane("lanes")
+    assert "manual" in out
+    assert "1 ready (holding anisora); 3 of 25 waiting, the first for 12 s" in out
+    code, out, _ = warmlane("lanes", "set", "phr00t", "degraded")
+    assert (code, gateway.asked[-1][:2]) == (Exit.DONE, ("POST", "/lanes/phr00t/mode"))
+    assert "degraded_shared" in out
+    assert json.loads(warmlane("lanes", "set", "phr00t", "auto", "--reason", "quota", "--json")[1])["lane"] == "phr00t"
+    assert warmlane("lanes", "set", "phr00t", "sideways")[0] == Exit.BAD_USAGE
+
+
+def test_a_task_is_made_again_with_another_seed(gateway, warmlane):
+    made = {"task_id": "01KE0000000000000000000009", "status": "pending"}
+    gateway.routes[("POST", f"/tasks/{TASK}/rerun")] = lambda handler: answer(handler, made, status=202)
+    assert warmlane("tasks", "rerun", TASK, "--seed", "-1")[1] == f"{made['task_id']}: pending\n"
+    assert json.loads(warmlane("tasks", "rerun", TASK, "--json")[1]) == made

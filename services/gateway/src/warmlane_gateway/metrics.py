@@ -17,3 +17,9 @@ OFFERED = Counter("warmlane_offers_total", "Jobs offered to shared workers, by t
 STALE = Counter("warmlane_stale_tasks_total", "Tasks failed because they outlived their time.", ["lane"])
 ROUTED = Counter("warmlane_tasks_routed_total", "Where requests were sent, and why.", ["lane", "lane_mode", "reason"])
 HELD = Gauge("warmlane_lane_held", "Tasks that wait for their turn before a lane's queue.", ["lane"])
+OFFER_SECONDS = Histogram(
+    "warmlane_offer_seconds",
+    "How long jobs waited for a shared worker, by how that ended: claimed, expired, rejected, unknown.",
+    ["end"],
+    buckets=(0.01, 0.1, 0.5, 1, 2, 5, 10, 15, 20, 25, 30, 35),
+)

@@ -25,7 +25,7 @@ from warmlane_runtime.faults import fault_point
 
 from warmlane_gateway.consumers.changes import Changes
 from warmlane_gateway.domain.overload import QueueOverloaded
-from warmlane_gateway.metrics import OFFERED
+from warmlane_gateway.metrics import OFFER_SECONDS, OFFERED
 
 log = structlog.get_logger(__name__)
 
@@ -75,6 +75,7 @@ class Offers:
         """
         fault_point("gateway.offering")
         if not await self.publish(offer):
+            OFFER_SECONDS.labels("rejected").observe(0.0)
             raise self._overloaded(f"{WAIT_DEPTH} requests wait for a worker already.")
         watch = asyncio.create_task(self._watch(offer), name=f"offer:{offer.task_id}")
         self._watches.add(watch)
@@ -139,10 +140,15 @@ class Offers:
                 with suppress(BusUnavailable):
                     held = await self._register.read(offer.lane, offer.job_id)
                     if held is not None:
-                        return not _refused(held.record)
+                        refused = _refused(held.record)
+                        OFFER_SECONDS.labels("expired" if refused else "claimed").observe(loop.time() - began)
+                        return not refused
                 if await self._woken(changed, min(left_s, _LOOK_S)):
+                    OFFER_SECONDS.labels("unknown").observe(loop.time() - began)
                     return True
-        return not await self.expire(offer, WAIT_S)
+        refused = await self.expire(offer, WAIT_S)
+        OFFER_SECONDS.labels("expired" if refused else "unknown").observe(loop.time() - began)
+        return not refused
 
     async def _woken(self, changed: asyncio.Event, within_s: float) -> bool:
         """Wait for a change; True when the gateway is about to stop."""
