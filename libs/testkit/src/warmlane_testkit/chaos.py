@@ -121,7 +121,10 @@ class Chaos:
         except httpx.HTTPError:
             self.report.answers["broken"] += 1
             return None
-        told = answer.json()
+        try:
+            told = answer.json()
+        except ValueError:
+            told = {"code": f"unreadable: {answer.text[:80]!r}"}
         heard = Answer(
             answer.status_code, correlation_id, told.get("task_id"), told.get("code"), time.monotonic() - began
         )

@@ -7,7 +7,7 @@
 | `fenced` | outcomes are written by the last claim; attempts count up by one |
 | `one_result` | a finished task's clip is there, under its claim's key, and no other clip of the task is |
 | `depth` | never more than 25 waited |
-| `answers` | what the client was told is what happened |
+| `answers` | what the client was told is what happened, in the one shape |
 | `replay` | replaying the records gives the database |
 | `one_at_a_time` | no worker held two jobs at once |
 | `cleaned` | every generation of a worker that lived had its cleanup and its memory reading |
@@ -133,6 +133,8 @@ def _depth(evidence: Evidence, _histories: Histories) -> Found:
 def _answers(evidence: Evidence, histories: Histories) -> Found:
     by_correlation = {row["correlation_id"]: task_id for task_id, row in evidence.tasks.items()}
     for answer in evidence.answers:
+        if answer.code is not None and answer.code.startswith("unreadable"):
+            yield answer.correlation_id, f"was answered {answer.status} and {answer.code}"
         task_id = answer.task_id or by_correlation.get(answer.correlation_id, "")
         history = histories.get(task_id, [])
         if not history:
