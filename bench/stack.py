@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,15 @@ class Stack:
     def host(self) -> str:
         """The gateway's host."""
         return urlsplit(self.url).hostname or ""
+
+    def decide(self, lane: str, mode: str) -> None:
+        """Decide where a lane's requests go."""
+        request = urllib.request.Request(
+            f"{self.url}/lanes/{lane}/mode",
+            json.dumps({"mode": mode}).encode(),
+            {"X-API-Key": self.api_key, "Content-Type": "application/json"},
+        )
+        urllib.request.urlopen(request, timeout=10).close()
 
     @property
     def port(self) -> int:

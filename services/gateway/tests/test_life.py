@@ -123,6 +123,7 @@ async def test_a_second_attempt_starts_again(submit, status, lane) -> None:
     task_id = await submit()
     delivery, job = await lane.fetch()
     first = await lane.claim(job)
+    await status(task_id, "processing")  # progress that is read before its claim shows nothing
     await lane.progress(job, first, 60, 3)
     await eventually(lambda: at(status, task_id, 60))
     second = await lane.write(released(job.job_id, first, lane="phr00t"), after=first)
