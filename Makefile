@@ -22,19 +22,27 @@ setup: ## Both environments, as requirements.lock says; instant when nothing cha
 	@$(PYTHON) scripts/bootstrap.py
 
 .PHONY: demo
-demo: setup ## Two real clips from a fresh clone, written to out/
+demo: setup console ## Two real clips from a fresh clone, written to out/
 	@$(MAIN)/python -m warmlane_devstack.demo $(ARGS)
 
 .PHONY: up
-up: setup ## The whole stack on this machine; Ctrl-C stops it (ARGS="--detach --port 8700 …")
+up: setup console ## The whole stack on this machine; Ctrl-C stops it (ARGS="--detach --port 8700 …")
 	@$(MAIN)/warmlane up $(ARGS)
 
 .PHONY: down
 down: setup ## Stop what `make up` started
 	@$(MAIN)/warmlane down $(ARGS)
 
+.PHONY: console
+console: ## The web console's files, built from services/gateway/web; instant when nothing changed
+	@$(PYTHON) scripts/console.py --lenient
+
+.PHONY: screenshots
+screenshots: setup console ## The console's pages, light, dark and on a phone, into docs/images
+	@$(MAIN)/python scripts/screenshots.py $(ARGS)
+
 .PHONY: test
-test: setup ## Every test but the fault suites, in both environments (ARGS go to pytest)
+test: setup console ## Every test but the fault suites, in both environments (ARGS go to pytest)
 	@$(MAIN)/python scripts/run_tests.py $(ARGS)
 
 .PHONY: test-fault

@@ -9,7 +9,7 @@ both. No package index is named here or there: pip's own configuration decides w
 An environment carries a stamp, the digest of everything that decided its content. Equal stamp: nothing to do, in
 milliseconds. Uses the standard library only, since it runs before anything is installed.
 
-    python scripts/bootstrap.py [main] [lane]     set up (both by default)
+    python scripts/bootstrap.py [main] [lane]     set up (both by default; one that is optional only when named)
     python scripts/bootstrap.py --lock            resolve anew and write requirements.lock
 """
 
@@ -57,6 +57,7 @@ class Environment:
     packages: tuple[Path, ...]
     tools: tuple[str, ...]
     first: tuple[str, ...] = ()
+    optional: bool = False
 
     @property
     def python(self) -> Path:
@@ -89,6 +90,7 @@ def declared() -> dict[str, Environment]:
             packages=tuple(ROOT / path for path in entry["packages"] if (ROOT / path / "pyproject.toml").exists()),
             tools=tuple(entry["tools"]),
             first=tuple(entry.get("first", ())),
+            optional=entry.get("optional", False),
         )
         for name, entry in table.items()
     }
@@ -197,7 +199,8 @@ def main() -> int:
             lock()
         else:
             with one_at_a_time():
-                set_up_all([environments[name] for name in options.names or environments])
+                usual = [name for name, environment in environments.items() if not environment.optional]
+                set_up_all([environments[name] for name in options.names or usual])
     except SetupFailed as error:
         print(f"set-up failed: {error}", file=sys.stderr)
         return 1

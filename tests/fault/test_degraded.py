@@ -87,7 +87,8 @@ async def test_two_hundred_at_once_wait_at_most_25_deep_and_30_s(tmp_path: Path,
     assert check(evidence) == []
     assert len(chaos.answers) == 200
     assert max(chaos.depths) == WAIT_DEPTH
-    assert refused[-1] < WAIT_S + 5.0, "somebody waited too long"
+    # Two hundred clients of one process need seconds to be heard at all: as long as the slowest answer that waits for nothing.
+    assert refused[-1] - at_once[-1] < WAIT_S + 2.0, "somebody waited too long"
     # Whether the first one's place was free again before the others came is a matter of milliseconds.
     assert len(at_once) in {200 - WAIT_DEPTH - 1, 200 - WAIT_DEPTH}, "all but those who could wait are refused at once"
     assert all(answer.code in {None, "queue_overloaded"} for answer in waited)

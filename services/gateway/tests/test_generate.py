@@ -89,9 +89,14 @@ async def test_a_mode_that_cannot_run(client) -> None:
 async def test_who_is_nobody_gets_nothing(gateway, bus) -> None:
     body = {"model": "phr00t", "prompt": "x"}
     async with httpx.AsyncClient(base_url=gateway.client.base_url) as stranger:
-        for headers in ({}, {"X-API-Key": ""}, {"X-API-Key": "wl_x"}, {"X-API-Key": new_key()}):
+        for headers, code in (
+            ({}, "session_required"),
+            ({"X-API-Key": ""}, "session_required"),
+            ({"X-API-Key": "wl_x"}, "invalid_api_key"),
+            ({"X-API-Key": new_key()}, "invalid_api_key"),
+        ):
             answer = await stranger.post("/generate", json=body, headers=headers)
-            assert (answer.status_code, answer.json()["code"]) == (401, "invalid_api_key"), headers
+            assert (answer.status_code, answer.json()["code"]) == (401, code), headers
         by_query = await stranger.get("/models", params={"api_key": gateway.key})
         assert by_query.status_code == 200
         rescued = await stranger.get("/models", params={"api_key": gateway.key}, headers={"X-API-Key": new_key()})

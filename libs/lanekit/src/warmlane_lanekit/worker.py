@@ -295,7 +295,8 @@ class Worker(Part):
                 engine=self._settings.worker.engine,
                 current_task=self._loop.current_task if self._loop else None,
                 service_s=self._times.mean,
-                used_bytes=reading.allocated_bytes,
+                # Where there is no device, the engine's memory is the machine's.
+                used_bytes=reading.rss_bytes if reading.allocated_bytes is None else reading.allocated_bytes,
                 peak_bytes=reading.peak_bytes,
                 budget_bytes=self._settings.worker.budget_of(reading.total_bytes),
                 calibrations=self._calibrations,

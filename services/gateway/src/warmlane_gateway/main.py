@@ -22,9 +22,11 @@ from warmlane_storage.postgres import Postgres, PostgresSettings
 
 from warmlane_gateway.adapters.assets import Assets
 from warmlane_gateway.adapters.diagnostics import Diagnostics
+from warmlane_gateway.adapters.history import History
 from warmlane_gateway.adapters.keys import ApiKeys
 from warmlane_gateway.adapters.leftovers import Leftovers
 from warmlane_gateway.adapters.outbox import Outbox
+from warmlane_gateway.adapters.sessions import Sessions
 from warmlane_gateway.adapters.tasks import Tasks
 from warmlane_gateway.adapters.trash import Trash
 from warmlane_gateway.api.app import make_app, serve_with
@@ -34,6 +36,7 @@ from warmlane_gateway.consumers.dispatch import Dispatch, Relay
 from warmlane_gateway.consumers.intake import Intake
 from warmlane_gateway.consumers.lanes import Lanes
 from warmlane_gateway.consumers.projector import Projector
+from warmlane_gateway.consumers.retention import Retention
 from warmlane_gateway.consumers.settle import Settle
 from warmlane_gateway.consumers.sweep import Sweep
 from warmlane_gateway.consumers.turns import Turns
@@ -48,6 +51,8 @@ from warmlane_gateway.usecases.offer import Offers
 log = structlog.get_logger(__name__)
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+CONSOLE = Path(__file__).parents[2] / "web" / "dist"
+"""Where a checkout builds the console."""
 
 
 def serve() -> int:
@@ -146,9 +151,8 @@ class Gateway(Part):
             bus=bus, register=register, changes=changes, outbox=dispatch, retry_after_s=lanes.retry_after_s
         )
         longest_s = {"video": settings.limits.video_longest_s, "image": settings.limits.image_longest_s}
-        self._settle = settle = Settle(
-            tasks=tasks, offers=offers, register=register, diagnostics=diagnostics, longest_s=longest_s
-        )
+        self._settle = settle = Settle(tasks=tasks, offers=offers, register=register, longest_s=longest_s)
+        sessions = Sessions(self._postgres)
         turns = Turns(
             outbox=outbox,
             publish=dispatch.publish,
@@ -164,6 +168,7 @@ class Gateway(Part):
         spawn("gateway:changes", changes.run())
         spawn("gateway:lanes", lanes.run())
         spawn("gateway:settle", settle.run())
+        spawn("gateway:retention", Retention(diagnostics=diagnostics, tasks=tasks, sessions=sessions).run())
         sweep = Sweep(
             objects, Trash(self._postgres), Leftovers(self._postgres), settle_s=settings.limits.orphan_settle_s
         )
@@ -190,6 +195,8 @@ class Gateway(Part):
             tasks=tasks,
             assets=assets,
             keys=keys,
+            sessions=sessions,
+            history=History(self._postgres),
             objects=objects,
             lanes=lanes,
             decide_lane=DecideLane(bus),
@@ -197,6 +204,8 @@ class Gateway(Part):
             changes=changes,
             checks=self._checks(bus),
             registry=REGISTRY,
+            stopping=lambda: self._service.stopping,
+            console=settings.console or CONSOLE,
         )
 
     def _checks(self, bus: Bus) -> Checks:

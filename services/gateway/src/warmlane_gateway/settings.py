@@ -1,5 +1,6 @@
 """The gateway's settings."""
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, SecretStr
@@ -33,6 +34,8 @@ class GatewaySettings(Settings):
 
     engine: Literal["tiny", "real"] = "real"
     """Chooses the catalogue's profile: tiny engines get small default clips."""
+    console: Path | None = None
+    """Folder of the console's built files; beside the source when unset."""
     bootstrap_api_key: SecretStr | None = None
     """A key that shall exist: the first one, made by whoever set the machine up."""
     nats: NatsSettings = Field(default_factory=NatsSettings)

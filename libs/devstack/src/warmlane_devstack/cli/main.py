@@ -20,6 +20,7 @@ COMMANDS = {
     "tasks": "list, show, watch and cancel tasks",
     "lanes": "how the lanes are, and where their requests go",
     "calibrate": "measure what a model's clips take on this machine",
+    "sign-in": "print a link that signs its visitor in to the web console",
     "up": "run the whole stack on this machine",
     "down": "stop the stack that runs",
 }
@@ -45,7 +46,7 @@ def main() -> int:
     for known, help_text in COMMANDS.items():
         sub = commands.add_parser(known, help=help_text, description=help_text)
         if known == name:
-            command = importlib.import_module(f"warmlane_devstack.cli.{known}")
+            command = importlib.import_module(f"warmlane_devstack.cli.{known.replace('-', '_')}")
             command.add(sub)
     options = parser.parse_args(arguments)
     if command is None:

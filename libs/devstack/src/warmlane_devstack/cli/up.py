@@ -7,6 +7,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from warmlane_devstack.cli.gateway import Gateway
+from warmlane_devstack.cli.sign_in import new_link
 from warmlane_devstack.exits import CommandFailed, Exit
 from warmlane_devstack.stack.detached import Report, start_detached
 from warmlane_devstack.stack.options import DEFAULT_PORT, StackOptions
@@ -94,13 +96,25 @@ def greet(console: Console, ready: Ready) -> None:
     welcome(console, url=ready.plan.url, api_key=api_key, data=data, seconds=ready.seconds, stop="Ctrl-C")
 
 
+def sign_in_link(url: str, api_key: str) -> str | None:
+    """A link that works once; None when the gateway is busy restarting, which is no reason not to greet."""
+    try:
+        with Gateway(url, api_key) as gateway:
+            return new_link(gateway)
+    except CommandFailed:
+        return None
+
+
 def welcome(console: Console, *, url: str, api_key: str, data: Path, seconds: float, stop: str) -> None:
-    """Say where it is and how to get in. The key itself only to a person: what is not a terminal may be a log."""
-    key = api_key if console.is_terminal else f"in {data / 'run.json'}"
+    """Say where it is and how to get in. Secrets only to a person: what is not a terminal may be a log."""
+    person = console.is_terminal
+    key = api_key if person else f"in {data / 'run.json'}"
+    link = sign_in_link(url, api_key) if person else None
     console.print(f"\n[bold green]Warmlane is ready[/] after {seconds:.1f} s", highlight=False)
     for what, how in (
+        ("console", link or f"{url}/app/  (sign in with the link of `.venv/bin/warmlane sign-in`)"),
         ("API", f"{url}  (described at {url}/docs)"),
-        ("sign in", f"X-API-Key: {key}"),
+        ("key", f"X-API-Key: {key}"),
         ("try", '.venv/bin/warmlane generate --model phr00t --prompt "a paper boat" -o boat.mp4'),
         ("logs", str(data / "logs")),
         ("stop it", stop),

@@ -7,6 +7,7 @@ from typing import Any
 
 from warmlane_storage.postgres import Connection, Postgres
 
+from warmlane_gateway.adapters.storable import storable
 from warmlane_gateway.domain.diagnostic import Diagnostic
 
 _INSERT = """
@@ -17,7 +18,7 @@ values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) on conflict (event_id) do nothi
 
 @dataclass(frozen=True, slots=True)
 class DiagnosticFilter:
-    """Which diagnostics a list shows, and where the page begins: before row `before`."""
+    """Which diagnostics a list shows, and where the page begins: before row `before`. `after`: only newer ones."""
 
     kinds: tuple[str, ...] = ()
     lane: str | None = None
@@ -26,6 +27,7 @@ class DiagnosticFilter:
     since: datetime | None = None
     until: datetime | None = None
     before: int | None = None
+    after: int | None = None
     limit: int = 50
 
 
@@ -47,6 +49,7 @@ class Diagnostics:
             ("at >= ${}", wanted.since),
             ("at < ${}", wanted.until),
             ("id < ${}", wanted.before),
+            ("id > ${}", wanted.after),
         ):
             if value is not None:
                 values.append(value)
@@ -72,13 +75,13 @@ async def store_diagnostics(connection: Connection, found: Sequence[Diagnostic])
         (
             one.event_id,
             one.kind,
-            one.task_id,
-            one.model,
-            one.lane,
-            one.lane_mode,
+            storable(one.task_id),
+            storable(one.model),
+            storable(one.lane),
+            storable(one.lane_mode),
             one.value,
-            one.reason,
-            one.detail,
+            storable(one.reason),
+            storable(one.detail),
             one.at,
         )
         for one in found

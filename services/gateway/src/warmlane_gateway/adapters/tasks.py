@@ -14,6 +14,7 @@ from warmlane_contracts.messages import InputRef, ResultRef, Stage, Timings
 from warmlane_jobs.task import TaskState, TaskStatus
 from warmlane_storage.postgres import Connection, Postgres, Row
 
+from warmlane_gateway.adapters.storable import storable
 from warmlane_gateway.domain.task import NewTask, Task, inputs_folder
 
 _ACCEPT = """
@@ -68,14 +69,17 @@ where task_id = $1
 
 @dataclass(frozen=True, slots=True)
 class TaskFilter:
-    """Which tasks a list shows, and where the page begins: older than task `before`."""
+    """Which tasks a list shows, and where the page begins: older than task `before`. No `owner`: everybody's."""
 
-    owner: str
+    owner: str | None
     statuses: tuple[str, ...] = ()
     model: str | None = None
     mode: str | None = None
     type: str | None = None
     lane: str | None = None
+    lane_mode: str | None = None
+    fallback_reason: str | None = None
+    task_id: str | None = None
     text: str | None = None
     code: str | None = None
     since: datetime | None = None
@@ -127,6 +131,62 @@ class Tasks:
         async with self._postgres.connection() as connection:
             row = await connection.fetchrow("select * from tasks where task_id = $1 and owner = $2", task_id, owner)
             return _task(row) if row else None
+
+    async def get_any(self, task_id: str) -> Task | None:
+        """Return a task, whoever owns it: for operators."""
+        async with self._postgres.connection() as connection:
+            row = await connection.fetchrow("select * from tasks where task_id = $1", task_id)
+            return _task(row) if row else None
+
+    async def some(self, task_ids: Sequence[str], owner: str) -> Sequence[Task]:
+        """Return those of the tasks that are an owner's."""
+        async with self._postgres.connection() as connection:
+            rows = await connection.fetch(
+                "select * from tasks where task_id = any($1) and owner = $2 order by change_seq", list(task_ids), owner
+            )
+            return [_task(row) for row in rows]
+
+    async def newest_change(self) -> int:
+        """Return the number of the newest change. Smaller ones may still be about to be committed."""
+        async with self._postgres.connection() as connection:
+            return int(await connection.fetchval("select last_value from task_changes"))
+
+    async def unfinished_and_newest(self, owner: str, *, unfinished: int, newest: int) -> Sequence[Task]:
+        """Return an owner's tasks that wait or run, and the newest of all, newest first."""
+        query = """
+            select * from tasks where task_id in (
+                (select task_id from tasks where owner = $1 and status in ('pending', 'processing')
+                 order by task_id desc limit $2)
+                union (select task_id from tasks where owner = $1 order by task_id desc limit $3)
+            ) order by task_id desc"""
+        async with self._postgres.connection() as connection:
+            return [_task(row) for row in await connection.fetch(query, owner, unfinished, newest)]
+
+    async def deleted_since(self, owner: str, change: int, *, limit: int) -> Sequence[str]:
+        """Return the ids of an owner's tasks that were deleted after a change."""
+        async with self._postgres.connection() as connection:
+            rows = await connection.fetch(
+                "select task_id from deleted_tasks where owner = $1 and change_seq > $2 order by change_seq limit $3",
+                owner,
+                change,
+                limit,
+            )
+            return [row["task_id"] for row in rows]
+
+    async def deleted_of(self, task_ids: Sequence[str], owner: str) -> Sequence[str]:
+        """Return which of the tasks were an owner's and are deleted."""
+        async with self._postgres.connection() as connection:
+            rows = await connection.fetch(
+                "select task_id from deleted_tasks where task_id = any($1) and owner = $2", list(task_ids), owner
+            )
+            return [row["task_id"] for row in rows]
+
+    async def forget_deleted(self, *, older_than_s: float) -> None:
+        """Forget which tasks were deleted long ago."""
+        async with self._postgres.connection() as connection:
+            await connection.execute(
+                "delete from deleted_tasks where at < now() - make_interval(secs => $1)", older_than_s
+            )
 
     async def list(self, wanted: TaskFilter) -> Sequence[Task]:
         """Return a page, newest first."""
@@ -253,14 +313,18 @@ def _columns(tasks: Sequence[NewTask]) -> list[list[Any]]:
 
 
 def _conditions(wanted: TaskFilter) -> tuple[list[str], list[Any]]:
-    values: list[Any] = [wanted.owner]
-    conditions = ["owner = $1"]
+    values: list[Any] = []
+    conditions = ["true"]
     for condition, value in (
+        ("owner = ${}", wanted.owner),
+        ("task_id like ${} || '%'", wanted.task_id),
         ("status = any(${})", list(wanted.statuses) or None),
         ("model = ${}", wanted.model),
         ("mode = ${}", wanted.mode),
         ("type = ${}", wanted.type),
         ("lane = ${}", wanted.lane),
+        ("lane_mode = ${}", wanted.lane_mode),
+        ("fallback_reason = ${}", wanted.fallback_reason),
         ("error_code = ${}", wanted.code),
         ("created_at >= ${}", wanted.since),
         ("created_at < ${}", wanted.until),
@@ -326,25 +390,20 @@ def _values(state: TaskState) -> tuple[Any, ...]:
         state.step,
         state.steps,
         state.attempt,
-        _storable(state.worker),
+        storable(state.worker),
         state.claim_seq,
         state.state_seq,
         state.event_seq,
         state.live_preview_key,
         state.result.model_dump() if state.result else None,
         state.timings.model_dump() if state.timings else None,
-        _storable(state.error_code),
-        _storable(state.error_message),
+        storable(state.error_code),
+        storable(state.error_message),
         state.started_at,
         state.finished_at,
         state.lane_mode,
         state.fallback_reason,
     )
-
-
-def _storable(text: str | None) -> str | None:
-    """Return a worker's words as PostgreSQL takes them. A record it refused would stop the projector for good."""
-    return None if text is None else text.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def _visible(before: TaskState, after: TaskState) -> bool:

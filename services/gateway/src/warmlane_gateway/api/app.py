@@ -6,7 +6,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 from warmlane_contracts.errors import WarmlaneError
 
-from warmlane_gateway.api import assets, gallery, generate, lanes, results, service, tasks
+from warmlane_gateway.api import assets, auth, console, gallery, generate, lanes, results, service, tasks
 from warmlane_gateway.api.context import RequestContext
 from warmlane_gateway.api.document import REFUSALS, describe
 from warmlane_gateway.api.problems import answer
@@ -31,7 +31,7 @@ def make_app() -> FastAPI:
         redoc_url=None,
         generate_unique_id_function=lambda route: route.name,
     )
-    parts = (generate, tasks, results, gallery, assets, lanes, service)
+    parts = (generate, tasks, results, gallery, assets, lanes, auth, console, service)
     for router in (part.router for part in parts):
         app.include_router(router)
     for error in (WarmlaneError, HTTPException, RequestValidationError, Exception):

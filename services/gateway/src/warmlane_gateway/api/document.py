@@ -58,6 +58,11 @@ def describe(app: FastAPI) -> None:
 
 
 def _correct(responses: dict[str, Any]) -> None:
+    stream = responses.get("200", {}).get("x-stream")
+    if stream:
+        content = responses["200"]["content"]
+        content["text/event-stream"] = content.pop("application/json")
+        del responses["200"]["x-stream"]
     for status in map(str, REFUSALS):
         content = responses[status]["content"]
         content[CONTENT_TYPE] = content.pop("application/json")

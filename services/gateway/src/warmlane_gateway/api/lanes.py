@@ -10,12 +10,12 @@ from warmlane_gateway.adapters.diagnostics import DiagnosticFilter
 from warmlane_gateway.api.tasks import Wanted
 from warmlane_gateway.api.views import (
     DiagnosticPage,
-    DiagnosticView,
     LaneDecision,
     LanesView,
     LaneView,
-    degraded_view,
+    diagnostic_view,
     lane_view,
+    lanes_view,
 )
 from warmlane_gateway.api.wired import Asker, Operator, Parts
 from warmlane_gateway.domain.diagnostic import KINDS
@@ -28,9 +28,7 @@ async def lanes(parts: Parts, _asker: Asker) -> LanesView:
     """Return every lane: whether it is warm, how many wait, how long a clip takes, where its requests go and why; and
     the shared workers that take what a lane cannot.
     """
-    return LanesView(
-        lanes=[lane_view(parts.lanes, lane) for lane in parts.lanes.names], degraded=degraded_view(parts.lanes)
-    )
+    return lanes_view(parts.lanes)
 
 
 @router.post("/lanes/{lane}/mode", summary="Decide where a lane's requests go")
@@ -89,5 +87,5 @@ async def diagnostics(
         limit=limit,
     )
     found = await parts.diagnostics.list(wanted)
-    items = [DiagnosticView.model_validate({**row, "timestamp": row["at"]}) for row in found]
+    items = [diagnostic_view(row) for row in found]
     return DiagnosticPage(items=items, next=items[-1].id if len(items) == limit else None)

@@ -8,7 +8,7 @@ from starlette.responses import JSONResponse, Response
 from warmlane_contracts.catalogue import Model
 from warmlane_contracts.topology import SHARED
 
-from warmlane_gateway.api.views import lane_view
+from warmlane_gateway.api.views import ModelMemory, ModelsView, lane_view
 from warmlane_gateway.api.wired import Asker, Parts
 from warmlane_gateway.domain.budget import budgets
 
@@ -16,24 +16,28 @@ router = APIRouter(tags=["service"])
 
 
 @router.get("/models", summary="The catalogue")
-async def models(parts: Parts, _asker: Asker) -> dict[str, Any]:
+async def models(parts: Parts, _asker: Asker) -> ModelsView:
     """Return all models: modes, parameters with bounds, defaults and locks, presets. Forms are made from this. `memory`
     tells for each model what was measured: device memory in bytes, and how a clip's peak follows from its size.
     """
-    memory = {model.id: _memory(parts, model) for model in parts.catalogue.models}
-    return {"profile": parts.profile, **parts.catalogue.model_dump(mode="json", exclude={"profiles"}), "memory": memory}
+    return ModelsView(
+        profile=parts.profile,
+        schema_version=parts.catalogue.schema_version,
+        models=list(parts.catalogue.models),
+        memory={model.id: _memory(parts, model) for model in parts.catalogue.models},
+    )
 
 
-def _memory(parts: Parts, model: Model) -> list[dict[str, Any]]:
+def _memory(parts: Parts, model: Model) -> list[ModelMemory]:
     known = budgets([*parts.lanes.workers(model.lane), *parts.lanes.workers(SHARED)], model.id)
     default = {one.name: one.default for one in model.parameters}
     size = {"width": default["width"], "height": default["height"], "frames": default["num_frames"]}
     return [
-        {
-            "budget_bytes": one.bytes,
-            "default_peak_bytes": one.calibration.peak_bytes(**cast("dict[str, int]", size)),
-            "calibration": one.calibration.model_dump(mode="json"),
-        }
+        ModelMemory(
+            budget_bytes=one.bytes,
+            default_peak_bytes=one.calibration.peak_bytes(**cast("dict[str, int]", size)),
+            calibration=one.calibration,
+        )
         for one in known
     ]
 

@@ -1,19 +1,21 @@
 """A task's status, its events, the list of tasks, and cancel."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Query, Request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from starlette.responses import StreamingResponse
 from warmlane_jobs.task import TaskStatus
 
+from warmlane_gateway.adapters.diagnostics import DiagnosticFilter
 from warmlane_gateway.adapters.tasks import TaskFilter
 from warmlane_gateway.api.document import EVENTS
 from warmlane_gateway.api.events import HEADERS, status_events
 from warmlane_gateway.api.status import settled, with_queue
-from warmlane_gateway.api.views import Accepted, TaskPage, TaskView, task_view
-from warmlane_gateway.api.wired import Asker, OwnTask, Parts, origin
+from warmlane_gateway.api.views import Accepted, TaskPage, TaskView, TimelineView, diagnostic_view, span_view, task_view
+from warmlane_gateway.api.wired import Asker, OwnTask, Parts, SeenTask, operator, origin
+from warmlane_gateway.domain.timeline import spans_of
 
 router = APIRouter(tags=["tasks"])
 
@@ -68,12 +70,21 @@ async def tasks(
     lane: Annotated[Wanted | None, Query(max_length=64)] = None,
     code: Annotated[Wanted | None, Query(max_length=64)] = None,
     text: Annotated[Wanted | None, Query(max_length=200, description="Part of the prompt.")] = None,
+    lane_mode: Annotated[Literal["dedicated", "degraded_shared"] | None, Query()] = None,
+    fallback_reason: Annotated[Wanted | None, Query(max_length=64)] = None,
+    task_id: Annotated[str | None, Query(pattern="^[0-9A-Za-z]{1,26}$", description="How the id begins.")] = None,
     since: datetime | None = None,
     until: datetime | None = None,
+    everyones: Annotated[bool, Query(description="Everybody's tasks: for operators.")] = False,  # noqa: FBT002
 ) -> TaskPage:
     """List your tasks, newest first."""
+    if everyones:
+        await operator(asker)
     wanted = TaskFilter(
-        owner=asker.owner,
+        owner=None if everyones else asker.owner,
+        lane_mode=lane_mode,
+        fallback_reason=fallback_reason,
+        task_id=task_id.upper() if task_id else None,
         statuses=tuple(status or ()),
         model=model,
         mode=mode,
@@ -89,6 +100,20 @@ async def tasks(
     return TaskPage(
         items=[await with_queue(task, parts.tasks, parts.lanes) for task in found],
         next=found[-1].task_id if len(found) == limit else None,
+    )
+
+
+@router.get("/tasks/{task_id}/timeline", summary="What became of a task")
+async def timeline(task: SeenTask, parts: Parts, asker: Asker) -> TimelineView:
+    """Return a task's life as spans: how long it waited, each attempt with its stages, kills and fallbacks, and how it
+    ended; for operators also what its lane and memory did because of it.
+    """
+    spans = spans_of(task, await parts.history.of(task.task_id))
+    told = await parts.diagnostics.list(DiagnosticFilter(task_id=task.task_id, limit=200)) if asker.operator else []
+    return TimelineView(
+        task=await with_queue(task, parts.tasks, parts.lanes),
+        spans=[span_view(span) for span in spans],
+        diagnostics=[diagnostic_view(row) for row in reversed(told)],
     )
 
 

@@ -4,6 +4,8 @@ from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from warmlane_contracts.catalogue import Model
+from warmlane_contracts.memory_model import Calibration
 from warmlane_contracts.messages import FallbackReason, LaneRecord, RoutingChoice, Timings
 from warmlane_contracts.topology import SHARED, WAIT_DEPTH, WAIT_S
 from warmlane_jobs.routing import Degraded
@@ -11,6 +13,7 @@ from warmlane_jobs.task import TaskStatus
 
 from warmlane_gateway.consumers.lanes import Lanes
 from warmlane_gateway.domain.task import Task
+from warmlane_gateway.domain.timeline import Span
 
 
 class Accepted(BaseModel):
@@ -162,6 +165,76 @@ class DiagnosticPage(BaseModel):
     next: int | None
 
 
+class SpanView(BaseModel):
+    """A part of a task's life. Depth 1 lies within the depth 0 before it."""
+
+    name: str = Field(
+        description="accepted, queue or admission, attempt N, a stage, or how it ended (done, failed, cancelled, expired, "
+        "rejected)"
+    )
+    start: datetime
+    end: datetime | None = Field(description="Null while it lasts.")
+    status: Literal["ok", "failed", "lost", "running"]
+    depth: int
+    attempt: int | None
+    detail: dict[str, Any]
+
+
+class TimelineView(BaseModel):
+    """What became of a task, in the order in which it happened, and what its lane and memory did meanwhile."""
+
+    task: TaskView
+    spans: list[SpanView]
+    diagnostics: list[DiagnosticView]
+
+
+class ModelMemory(BaseModel):
+    """What was measured of a model: device memory in bytes."""
+
+    budget_bytes: int
+    default_peak_bytes: int = Field(description="What a clip of the default size takes at its peak.")
+    calibration: Calibration
+
+
+class ModelsView(BaseModel):
+    """The catalogue. Forms are made from it."""
+
+    profile: str
+    schema_version: int
+    models: list[Model]
+    memory: dict[str, list[ModelMemory]] = Field(description="By model: how a clip's peak follows from its size.")
+
+
+class LinkView(BaseModel):
+    """A sign-in link."""
+
+    path: str = Field(examples=["/app/sign-in#Zm9v…"], description="On this host. Works once.")
+    expires_in_s: int
+
+
+class SessionView(BaseModel):
+    """Who is signed in."""
+
+    name: str
+    operator: bool = Field(description="May decide about lanes and look into everybody's tasks.")
+    expires_at: datetime
+
+
+class ConsoleSnapshot(BaseModel):
+    """The first event of the console's stream: everything it shows that changes by itself."""
+
+    tasks: list[TaskView] = Field(description="Those that wait or run, and the newest.")
+    deleted: list[str] = Field(description="Tasks deleted since the last event seen.")
+    lanes: LanesView
+    diagnostics: list[DiagnosticView] = Field(description="Newest first; for operators only.")
+
+
+class DeletedTask(BaseModel):
+    """A task that is gone for good."""
+
+    task_id: str
+
+
 class AssetView(BaseModel):
     """An uploaded picture."""
 
@@ -243,6 +316,21 @@ def degraded_view(lanes: Lanes) -> DegradedView:
         memory=_memory(workers),
         workers=[worker.model_dump(mode="json") for worker in workers],
     )
+
+
+def lanes_view(lanes: Lanes) -> LanesView:
+    """Return all lanes and the shared workers as clients see them."""
+    return LanesView(lanes=[lane_view(lanes, lane) for lane in lanes.names], degraded=degraded_view(lanes))
+
+
+def diagnostic_view(row: dict[str, Any]) -> DiagnosticView:
+    """Return a diagnostic as operators see it."""
+    return DiagnosticView.model_validate({**row, "timestamp": row["at"]})
+
+
+def span_view(span: Span) -> SpanView:
+    """Return a span as investigators see it."""
+    return SpanView.model_validate(span, from_attributes=True)
 
 
 def _memory(workers: list[LaneRecord]) -> LaneMemory | None:

@@ -1,4 +1,4 @@
-"""From the register and the events to the tasks' rows and the diagnostics.
+"""From the register and the events to the tasks' rows, their histories and the diagnostics.
 
 Each batch is one transaction: lock the rows, apply `warmlane_jobs.task` in stream order, write, announce. A batch is
 acknowledged after its commit, so a crash repeats it, and a repeated record changes nothing. While the database is away,
@@ -7,6 +7,7 @@ the batch is kept and tried again; nothing is skipped.
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import structlog
 from warmlane_bus.ports import Bus, BusUnavailable, Delivery
@@ -19,8 +20,10 @@ from warmlane_runtime.faults import fault_point
 from warmlane_storage.postgres import PASSING, Postgres
 
 from warmlane_gateway.adapters.diagnostics import store_diagnostics
+from warmlane_gateway.adapters.history import store_history
 from warmlane_gateway.adapters.tasks import Tasks
 from warmlane_gateway.domain.diagnostic import Diagnostic, diagnostic_of
+from warmlane_gateway.domain.timeline import Moment, moment_of_record, moment_of_stage
 from warmlane_gateway.metrics import PROJECTED
 
 log = structlog.get_logger(__name__)
@@ -28,6 +31,32 @@ log = structlog.get_logger(__name__)
 _BATCH = 200
 _FETCH_S = 5.0
 _PAUSE_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class _Fact:
+    """What the broker delivered about a task."""
+
+    delivery: Delivery
+    event_id: str
+    said: StateRecord | TaskProgressed
+
+    @property
+    def task_id(self) -> str:
+        return self.said.task_id
+
+    def apply(self, state: TaskState) -> TaskState:
+        if isinstance(self.said, TaskProgressed):
+            return record_progress(state, self.said, self.delivery.seq)
+        return record_state(state, self.said, self.delivery.seq, self.delivery.time)
+
+    def moments(self, state: TaskState) -> list[Moment]:
+        """What it adds to the history of a task in this state: every record, and a report that begins a stage."""
+        at = self.delivery.time
+        if not isinstance(self.said, TaskProgressed):
+            return [moment_of_record(self.said, event_id=self.event_id, at=at)]
+        known = state.claim_seq == self.said.claim_seq and state.stage == self.said.stage
+        return [] if known else [moment_of_stage(self.said, at=at)]
 
 
 class Projector:
@@ -70,7 +99,11 @@ class Projector:
 
     async def _until_stored(self, batch: Sequence[Delivery]) -> None:
         read = [(delivery, *found) for delivery in batch if (found := _read(delivery)) is not None]
-        facts = [(delivery, fact) for delivery, _, fact in read if isinstance(fact, StateRecord | TaskProgressed)]
+        facts = [
+            _Fact(delivery, event_id, said)
+            for delivery, event_id, said in read
+            if isinstance(said, StateRecord | TaskProgressed)
+        ]
         diagnostics = [
             one
             for delivery, event_id, fact in read
@@ -86,28 +119,23 @@ class Projector:
                 PROJECTED.labels(self._stream).inc(len(batch))
                 return
 
-    async def _store(
-        self, facts: Sequence[tuple[Delivery, StateRecord | TaskProgressed]], diagnostics: Sequence[Diagnostic]
-    ) -> None:
+    async def _store(self, facts: Sequence[_Fact], diagnostics: Sequence[Diagnostic]) -> None:
         if not facts and not diagnostics:
             return
         async with self._postgres.transaction() as connection:
-            before = await self._tasks.states_for_update(connection, list({fact.task_id for _, fact in facts}))
+            before = await self._tasks.states_for_update(connection, list({fact.task_id for fact in facts}))
             after = dict(before)
-            for delivery, fact in facts:
+            moments: list[Moment] = []
+            for fact in facts:
                 if fact.task_id in after:
-                    after[fact.task_id] = _apply(after[fact.task_id], fact, delivery)
+                    moments += fact.moments(after[fact.task_id])
+                    after[fact.task_id] = fact.apply(after[fact.task_id])
             changed = {
                 task_id: (before[task_id], state) for task_id, state in after.items() if state != before[task_id]
             }
             await self._tasks.store_states(connection, changed)
+            await store_history(connection, moments)
             await store_diagnostics(connection, diagnostics)
-
-
-def _apply(state: TaskState, fact: StateRecord | TaskProgressed, delivery: Delivery) -> TaskState:
-    if isinstance(fact, TaskProgressed):
-        return record_progress(state, fact, delivery.seq)
-    return record_state(state, fact, delivery.seq, delivery.time)
 
 
 def _read(delivery: Delivery) -> tuple[str, Message] | None:

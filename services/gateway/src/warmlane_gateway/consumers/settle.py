@@ -19,7 +19,6 @@ from warmlane_contracts.messages import TERMINAL, Claimed, Failed
 from warmlane_contracts.topology import WAIT_S
 from warmlane_storage.postgres import PASSING
 
-from warmlane_gateway.adapters.diagnostics import Diagnostics
 from warmlane_gateway.adapters.tasks import Tasks
 from warmlane_gateway.domain.task import Task
 from warmlane_gateway.metrics import STALE
@@ -30,8 +29,6 @@ log = structlog.get_logger(__name__)
 _EVERY_S = 1.0
 _OVERDUE_S = WAIT_S + 1.0
 _BATCH = 100
-_KEPT_S = 30 * 24 * 3600.0
-_FORGET_EVERY = 3600
 
 
 class Settle:
@@ -43,26 +40,20 @@ class Settle:
         tasks: Tasks,
         offers: Offers,
         register: StateRegister,
-        diagnostics: Diagnostics,
         longest_s: dict[str, float],
     ) -> None:
         self._tasks = tasks
         self._offers = offers
         self._register = register
-        self._diagnostics = diagnostics
         self._longest_s = longest_s
 
     async def run(self) -> None:
         """Settle for ever."""
-        rounds = 0
         while True:
             try:
                 await self.settle()
-                if rounds % _FORGET_EVERY == 0:
-                    await self._diagnostics.forget(older_than_s=_KEPT_S)
             except (BusUnavailable, *PASSING) as away:
                 log.warning("gateway.settle_paused", reason=repr(away))
-            rounds += 1
             await asyncio.sleep(_EVERY_S)
 
     async def settle(self) -> None:
