@@ -42,7 +42,8 @@ screenshots: setup console ## The console's pages, light, dark and on a phone, i
 	@$(MAIN)/python scripts/screenshots.py $(ARGS)
 
 .PHONY: test
-test: setup console ## Every test but the fault suites, in both environments (ARGS go to pytest)
+test: setup ## Every test but the fault suites, in both environments and the console's (ARGS go to pytest)
+	@$(PYTHON) scripts/console.py --lenient $(if $(ARGS),,--test)
 	@$(MAIN)/python scripts/run_tests.py $(ARGS)
 
 .PHONY: test-fault

@@ -7,12 +7,12 @@ it where that needs nobody's leave (root on Debian or Ubuntu, as on CI); `None` 
 import os
 import shutil
 import subprocess
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from playwright.async_api import Browser
+    from playwright.sync_api import Browser
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 MISSING = "no Chromium on this machine: install it (Debian, Ubuntu: apt install chromium)"
@@ -36,11 +36,12 @@ def chromium() -> str | None:
     if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
         apt = ["apt-get", "install", "-y", "-q", "--no-install-recommends", "chromium"]
         settings = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        done = None
         for command in (["apt-get", "update", "-q"], apt):
             done = subprocess.run(  # noqa: S603 - fixed words
                 command, env=settings, capture_output=True, timeout=_INSTALL_S, check=False
             )
-        found = _found() if done.returncode == 0 else None
+        found = _found() if done is not None and done.returncode == 0 else None
     return found
 
 
@@ -48,14 +49,14 @@ def _found() -> str | None:
     return next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
-@asynccontextmanager
-async def open_browser(path: str) -> AsyncIterator["Browser"]:
+@contextmanager
+def open_browser(path: str) -> Iterator["Browser"]:
     """Start the browser; it is gone after the block."""
-    from playwright.async_api import async_playwright  # noqa: PLC0415 - only where a browser is wanted
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - only where a browser is wanted
 
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
         try:
             yield browser
         finally:
-            await browser.close()
+            browser.close()

@@ -38,6 +38,7 @@ export function Shell() {
 
 function SignedIn({ name }: { name: string }) {
   const queries = useQueryClient();
+  const navigate = useNavigate();
   const connected = useLive((state) => state.connected);
   const known = useLive((state) => state.known);
   const running = useLive((state) => [...state.tasks.values()].filter(isRunning).length);
@@ -45,6 +46,8 @@ function SignedIn({ name }: { name: string }) {
   useTitle();
   const signOut = async () => {
     await api.DELETE("/auth/session");
+    await navigate({ to: "/sign-in" });
+    // Nothing of what was seen stays for whoever comes next.
     live.forget();
     queries.clear();
   };

@@ -5,7 +5,7 @@ import { Button } from "../ui/Button";
 const KEPT = "light";
 const NEXT: Record<string, string> = { system: "light", light: "dark", dark: "system" };
 const SHAPES: Record<string, string> = {
-  system: "M8 1a7 7 0 1 0 0 14zM8 1a7 7 0 0 1 0 14",
+  system: "M8 1a7 7 0 0 0 0 14z",
   light: "M8 4.5a3.5 3.5 0 1 0 0 7 3.5 3.5 0 0 0 0-7M8 0v2M8 14v2M0 8h2M14 8h2M2.3 2.3l1.5 1.5M12.2 12.2l1.5 1.5M2.3 13.7l1.5-1.5M12.2 3.8l1.5-1.5",
   dark: "M11 1.5A7 7 0 1 0 14.5 11 6 6 0 0 1 11 1.5",
 };

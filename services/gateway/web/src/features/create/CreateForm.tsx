@@ -16,12 +16,18 @@ import { bodyOf, defaultText, faults, parametersOf, valueOf, type Wrong } from "
 
 export function CreateForm({ catalogue }: { catalogue: Catalogue }) {
   const draft = useDraft();
-  const model = catalogue.models.find((one) => one.id === draft.model) ?? catalogue.models[0];
+  const model = catalogue.models.find((one) => one.id === draft.model) ?? catalogue.models.find(needsNoPicture) ?? catalogue.models[0];
   if (!model) return <p>No model is installed on this machine.</p>;
   const modes = model.modes;
   const mode = modes.find((one) => one.id === draft.mode && one.available) ?? modes.find((one) => one.id === model.default_mode) ?? modes[0];
   if (!mode) return <p>{model.title} has no mode.</p>;
   return <Form key={`${model.id}/${mode.id}`} catalogue={catalogue} model={model} mode={mode} />;
+}
+
+/** Whether words alone are enough: where somebody who is new here begins. */
+function needsNoPicture(model: Model): boolean {
+  const mode = model.modes.find((one) => one.id === model.default_mode);
+  return mode?.available === true && !mode.images?.length;
 }
 
 function Form({ catalogue, model, mode }: { catalogue: Catalogue; model: Model; mode: Mode }) {

@@ -18,7 +18,14 @@ export function CreatePage() {
         ) : models.error ? (
           <ProblemNotice error={models.error} />
         ) : (
-          <CreateForm catalogue={models.data} />
+          <>
+            {models.data.profile === "tiny" && (
+              <p className="-mt-2 mb-4 rounded-lg bg-raised px-3 py-2 text-sm">
+                This machine runs tiny test models: their clips are noise of the right shape. Everything else is as with real ones.
+              </p>
+            )}
+            <CreateForm catalogue={models.data} />
+          </>
         )}
       </section>
       <Now />

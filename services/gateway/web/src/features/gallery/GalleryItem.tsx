@@ -31,8 +31,11 @@ export function GalleryItem({ task, chosen, onChoose }: { task: Task; chosen: bo
         <p className="line-clamp-1 text-sm" title={task.prompt}>
           {task.prompt}
         </p>
-        <p className="hint truncate">
-          {names.model(task.model)} · {names.mode(task.model, task.mode)} · {ago(task.created_at)}
+        <p className="hint flex justify-between gap-2">
+          <span className="truncate">
+            {names.model(task.model)} · {names.mode(task.model, task.mode)}
+          </span>
+          <span className="whitespace-nowrap">{ago(task.created_at)}</span>
         </p>
       </div>
     </li>

@@ -54,7 +54,7 @@ export function InvestigatePage() {
               {tasks.map((task) => (
                 <tr key={task.task_id} className="border-t border-line">
                   <td className="py-1.5 pr-3 whitespace-nowrap">
-                    <Link to="/tasks/$taskId" params={{ taskId: task.task_id }} className="font-mono text-xs underline" aria-label={`Task ${task.task_id}`}>
+                    <Link to="/tasks/$taskId" params={{ taskId: task.task_id }} className="font-mono text-xs underline">
                       …{task.task_id.slice(-8)}
                     </Link>
                   </td>

@@ -85,7 +85,7 @@ export function Diagnostics({ lanes }: { lanes: string[] }) {
                   </td>
                   <td>
                     {one.task_id && (
-                      <Link to="/tasks/$taskId" params={{ taskId: one.task_id }} className="underline" aria-label={`Task ${one.task_id}`}>
+                      <Link to="/tasks/$taskId" params={{ taskId: one.task_id }} className="underline">
                         …{one.task_id.slice(-6)}
                       </Link>
                     )}

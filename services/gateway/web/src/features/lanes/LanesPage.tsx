@@ -15,7 +15,7 @@ export function LanesPage() {
   return (
     <div className="flex flex-col gap-6">
       <h1 className="text-xl font-semibold">Lanes</h1>
-      <div className="grid gap-4 md:grid-cols-2">
+      <div className="grid items-start gap-4 md:grid-cols-2 xl:grid-cols-3">
         {lanes.lanes.map((lane) => (
           <LaneCard key={lane.lane} lane={lane} operator={operator} />
         ))}

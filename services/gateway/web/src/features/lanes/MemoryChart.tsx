@@ -14,7 +14,8 @@ export function lineOf(readings: readonly Reading[], most: number): string {
   const last = readings.at(-1);
   if (!first || !last) return "";
   const time = Math.max(1, last.at - first.at);
-  return readings
+  // A single reading has held as long as the page is open.
+  return (first === last ? [first, { ...first, at: first.at + 1 }] : readings)
     .map((one) => `${(((one.at - first.at) / time) * WIDTH).toFixed(1)},${(HEIGHT - (one.used / Math.max(1, most)) * (HEIGHT - 4)).toFixed(1)}`)
     .join(" ");
 }

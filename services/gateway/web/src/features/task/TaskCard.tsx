@@ -11,6 +11,8 @@ import { cancelTask } from "./actions";
 
 const TONES: Record<Task["status"], Tone> = { pending: "info", processing: "info", done: "good", failed: "bad", cancelled: "plain" };
 
+const SAID: Record<Task["status"], string> = { pending: "text-dim", processing: "text-dim", done: "text-good", failed: "text-bad", cancelled: "text-dim" };
+
 export function StatusBadge({ task }: { task: Task }) {
   return <Badge tone={TONES[task.status]}>{task.status}</Badge>;
 }
@@ -28,14 +30,13 @@ export function TaskCard({ task, small = false }: { task: Task; small?: boolean 
           <Link to="/tasks/$taskId" params={{ taskId: task.task_id }} className="line-clamp-2 text-sm font-medium break-words hover:underline">
             {task.prompt}
           </Link>
-          <p className="mt-1 text-xs text-dim">{standing(task)}</p>
+          <p className={`mt-1 text-xs ${SAID[task.status]}`}>{standing(task)}</p>
           {task.lane_mode === "degraded_shared" && (
             <p className="mt-1 text-xs text-warn">On a shared worker: {reasonName(task.fallback_reason)}.</p>
           )}
           {task.attempt > 1 && isRunning(task) && <p className="mt-1 text-xs text-warn">Attempt {task.attempt}: the one before was cut off.</p>}
           {task.error && <p className="mt-1 text-xs text-bad">{task.error.message}</p>}
         </div>
-        {small && <StatusBadge task={task} />}
       </div>
       {isRunning(task) && (
         <div className="flex items-center gap-3">
