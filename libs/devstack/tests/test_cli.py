@@ -2,14 +2,17 @@
 
 import base64
 import hashlib
+import io
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 import pytest
+from rich.console import Console
 from warmlane_devstack.cli import follow as following
 from warmlane_devstack.cli import main as cli
+from warmlane_devstack.cli import up as greeting
 from warmlane_devstack.cli.gateway import Gateway
 from warmlane_devstack.exits import CommandFailed, Exit
 
@@ -378,3 +381,22 @@ def test_a_task_is_made_again_with_another_seed(gateway, warmlane):
     gateway.routes[("POST", f"/tasks/{TASK}/rerun")] = lambda handler: answer(handler, made, status=202)
     assert warmlane("tasks", "rerun", TASK, "--seed", "-1")[1] == f"{made['task_id']}: pending\n"
     assert json.loads(warmlane("tasks", "rerun", TASK, "--json")[1]) == made
+
+
+def test_sign_in_prints_a_link_and_nothing_else(gateway, warmlane):
+    made = {"path": "/app/sign-in#secret", "expires_in_s": 900}
+    gateway.routes[("POST", "/auth/links")] = lambda handler: answer(handler, made, status=201)
+    assert warmlane("sign-in") == (Exit.DONE, f"{gateway.url}/app/sign-in#secret\n", "")
+    assert json.loads(warmlane("sign-in", "--json")[1]) == {"link": f"{gateway.url}/app/sign-in#secret"}
+
+
+def test_a_stack_greets_a_person_with_a_link_and_a_log_without_one(gateway, tmp_path):
+    gateway.routes[("POST", "/auth/links")] = lambda handler: answer(
+        handler, {"path": "/app/sign-in#secret"}, status=201
+    )
+    for person in (True, False):
+        written = io.StringIO()
+        console = Console(file=written, force_terminal=person, width=200)
+        greeting.welcome(console, url=gateway.url, api_key="wl_key", data=tmp_path, seconds=1.0, stop="Ctrl-C")
+        assert ("#secret" in written.getvalue(), "wl_key" in written.getvalue()) == (person, person)
+        assert f"{gateway.url}/app/" in written.getvalue()
