@@ -52,3 +52,8 @@ def test_no_word_and_no_number_of_the_catalogue(path: Path) -> None:
     assert [word for word in set(words()) if re.search(rf"\b{re.escape(word)}\b", text, re.IGNORECASE)] == []
     plain = re.sub(r"(?<=\d)_(?=\d)", "", text)
     assert [number for number in set(numbers()) if re.search(rf"(?<![\w.#-]){number}(?![\w.])", plain)] == []
+
+
+@pytest.mark.parametrize("path", [path for path in SHIPPED if "features" in path.parts], ids=lambda path: path.name)
+def test_features_know_nothing_of_each_other(path: Path) -> None:
+    assert re.findall(r'from "\.\./(?!\.\./)([\w-]+)', path.read_text("utf-8")) == []

@@ -5,7 +5,7 @@ import { live } from "../../api/live";
 import { answering, show, type Answer } from "../../testing/render";
 import { catalogue, lane, lanes, task } from "../../testing/samples";
 import { CreateForm } from "./CreateForm";
-import { changeDraft } from "./draft";
+import { changeDraft } from "../../api/draft";
 
 const made: Answer = { status: 202, body: { task_id: task().task_id, status: "pending" } };
 const refused = (status: number, code: string, more: object = {}, headers = {}): Answer => ({

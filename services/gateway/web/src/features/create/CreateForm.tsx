@@ -7,7 +7,7 @@ import { Button } from "../../ui/Button";
 import { Choice } from "../../ui/Choice";
 import { ProblemNotice } from "../../ui/Notice";
 import { say } from "../../ui/toasts";
-import { changeDraft, currentDraft, useDraft } from "./draft";
+import { changeDraft, currentDraft, useDraft } from "../../api/draft";
 import { Overload } from "./Overload";
 import { ParameterField } from "./ParameterField";
 import { PictureField } from "./PictureField";

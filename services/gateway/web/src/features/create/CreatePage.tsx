@@ -2,7 +2,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { Loading, ProblemNotice } from "../../ui/Notice";
 import { modelsQuery } from "../../api/queries";
-import { Now } from "../task/Now";
+import { Now } from "../../task/Now";
 import { CreateForm } from "./CreateForm";
 
 export function CreatePage() {

@@ -4,7 +4,7 @@ import { uploadPicture, type ImageSlot } from "../../api/client";
 import { Button } from "../../ui/Button";
 import { ProblemNotice } from "../../ui/Notice";
 import { Crop } from "./Crop";
-import type { Picture } from "./rules";
+import type { Picture } from "../../api/draft";
 
 export const assetUrl = (asset: string) => `/api/v2/assets/${asset}`;
 

@@ -1,7 +1,8 @@
 /** Shapes and lengths people ask for, one press each. What they are stands in the catalogue. */
 import type { Model } from "../../api/client";
 import { Button } from "../../ui/Button";
-import { valueOf, type Values } from "./rules";
+import type { Values } from "../../api/draft";
+import { valueOf } from "./rules";
 
 export function Presets({ model, values, onChange }: { model: Model; values: Values; onChange: (values: Values) => void }) {
   return Object.entries(model.presets ?? {}).map(([kind, presets]) => (

@@ -3,14 +3,9 @@
  * decided here only saves a round trip.
  */
 import type { Mode, Model, Parameter } from "../../api/client";
+import type { Pictures, Values } from "../../api/draft";
 
-export type Values = Record<string, string>;
-export interface Picture {
-  asset: string;
-  /** Where in the clip a keyframe stands: 0 the first frame, 1 the last. */
-  position?: number;
-}
-export type Pictures = Record<string, Picture[]>;
+/** What is wrong, by field. */
 export type Wrong = Record<string, string>;
 
 /** The parameters a mode takes, in the catalogue's order. */

@@ -7,8 +7,8 @@ import { modelsQuery } from "../../api/queries";
 import { bytes, seconds } from "../../api/words";
 import { Button, buttonLook } from "../../ui/Button";
 import { Clip } from "../../ui/Clip";
-import { changeDraft, draftFrom } from "../create/draft";
-import { copyText, tell } from "./actions";
+import { changeDraft, draftFrom } from "../../api/draft";
+import { copyText, tell } from "../../task/actions";
 import { lastFrame } from "./lastframe";
 import { Again } from "./TaskPage";
 

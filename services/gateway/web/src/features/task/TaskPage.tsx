@@ -9,9 +9,9 @@ import { dateTime, reasonName, seconds, standing } from "../../api/words";
 import { Button } from "../../ui/Button";
 import { Loading, ProblemNotice } from "../../ui/Notice";
 import { Progress } from "../../ui/Progress";
-import { copyText, rerunTask } from "./actions";
+import { copyText, rerunTask } from "../../task/actions";
 import { Player } from "./Player";
-import { Cancel, StatusBadge } from "./TaskCard";
+import { Cancel, StatusBadge } from "../../task/TaskCard";
 import { TaskTimeline } from "./Timeline";
 
 export function TaskPage() {

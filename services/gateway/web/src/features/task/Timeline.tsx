@@ -7,7 +7,7 @@ import { clock, seconds, stageName } from "../../api/words";
 import { Badge, type Tone } from "../../ui/Badge";
 import { Button } from "../../ui/Button";
 import { Loading, ProblemNotice } from "../../ui/Notice";
-import { copyText } from "./actions";
+import { copyText } from "../../task/actions";
 
 const TONES: Record<Span["status"], Tone> = { ok: "good", failed: "bad", lost: "bad", running: "info" };
 const COLOURS: Record<Span["status"], string> = { ok: "text-good", failed: "text-bad", lost: "text-bad", running: "text-info" };

@@ -5,10 +5,7 @@ import type { Span } from "../../api/client";
 import { live } from "../../api/live";
 import { answering, show } from "../../testing/render";
 import { catalogue, task } from "../../testing/samples";
-import { differences } from "../compare/ComparePage";
-import { lineOf } from "../lanes/MemoryChart";
-import { tokenOf } from "../signin/SignInPage";
-import { Now } from "./Now";
+import { Now } from "../../task/Now";
 import { continuation } from "./Player";
 import { placed, spanName } from "./Timeline";
 
@@ -48,14 +45,5 @@ describe("the timeline", () => {
 });
 
 describe("small parts", () => {
-  it("tells what differs between two tasks", () =>
-    expect(differences(task(), task({ seed: 8, params: { prompt: "a swan", width: 48 } }))).toEqual([
-      ["width", "32", "48"],
-      ["seed", "7", "8"],
-    ]));
-  it("draws no line without readings", () => expect(lineOf([], 10)).toBe(""));
-  it("draws one reading as a level", () => expect(lineOf([{ at: 5, used: 5 }], 10)).toBe("0.0,34.0 300.0,34.0"));
-  it("draws from left to right and full at the top", () => expect(lineOf([{ at: 0, used: 0 }, { at: 10, used: 10 }], 10)).toBe("0.0,64.0 300.0,4.0"));
   it("finds no continuation where no mode begins with one picture", () => expect(continuation(catalogue, task())).toBeNull());
-  it.each(["http://x/app/sign-in#abc", "#abc", " abc "])("reads the token of %s", (text) => expect(tokenOf(text)).toBe("abc"));
 });

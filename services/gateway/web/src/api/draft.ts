@@ -1,7 +1,16 @@
 /** What somebody is composing: kept for the tab, so that a look at another page or a reload loses nothing. */
 import { useSyncExternalStore } from "react";
-import type { Task } from "../../api/client";
-import type { Pictures, Values } from "./rules";
+import type { Task } from "./client";
+
+/** What stands in the fields, by the parameter's name. */
+export type Values = Record<string, string>;
+export interface Picture {
+  asset: string;
+  /** Where in the clip a keyframe stands: 0 the first frame, 1 the last. */
+  position?: number;
+}
+/** The pictures, by the slot's field. */
+export type Pictures = Record<string, Picture[]>;
 
 export interface Draft {
   model: string;

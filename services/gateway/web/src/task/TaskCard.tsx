@@ -1,12 +1,12 @@
 /** One task in a list: what was asked, how far it is, the picture that is forming, and the way to stop it. */
 import { Link } from "@tanstack/react-router";
 import { useState } from "react";
-import type { Task } from "../../api/client";
-import { isRunning } from "../../api/live";
-import { reasonName, standing } from "../../api/words";
-import { Badge, type Tone } from "../../ui/Badge";
-import { Button } from "../../ui/Button";
-import { Progress } from "../../ui/Progress";
+import type { Task } from "../api/client";
+import { isRunning } from "../api/live";
+import { reasonName, standing } from "../api/words";
+import { Badge, type Tone } from "../ui/Badge";
+import { Button } from "../ui/Button";
+import { Progress } from "../ui/Progress";
 import { cancelTask } from "./actions";
 
 const TONES: Record<Task["status"], Tone> = { pending: "info", processing: "info", done: "good", failed: "bad", cancelled: "plain" };

@@ -1,7 +1,7 @@
 /** What can be done with a task. Each tells what came of it; none throws. */
-import { api, data, Problem, type Task } from "../../api/client";
-import { live } from "../../api/live";
-import { say } from "../../ui/toasts";
+import { api, data, Problem, type Task } from "../api/client";
+import { live } from "../api/live";
+import { say } from "../ui/toasts";
 
 const path = (task: Task) => ({ path: { task_id: task.task_id } });
 

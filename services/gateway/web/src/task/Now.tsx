@@ -1,7 +1,7 @@
 /** What is on its way, and what was finished last: live, in every tab the same. */
 import { Link } from "@tanstack/react-router";
-import { isRunning, useLive } from "../../api/live";
-import { Empty, Loading } from "../../ui/Notice";
+import { isRunning, useLive } from "../api/live";
+import { Empty, Loading } from "../ui/Notice";
 import { TaskCard } from "./TaskCard";
 
 const FINISHED = 6;
