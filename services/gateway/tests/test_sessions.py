@@ -4,6 +4,7 @@ import re
 
 import httpx
 import pytest
+from warmlane_gateway.api import console_events
 from warmlane_gateway.domain.session import COOKIE
 
 
@@ -73,6 +74,15 @@ async def test_signing_out_ends_the_session_everywhere(signed_in) -> None:
     assert (await signed_in.delete("/auth/session")).status_code == 204
     await refused(await signed_in.get("/tasks", headers={"Cookie": f"{COOKIE}={copied}"}), 401, "session_required")
     assert (await signed_in.delete("/auth/session")).status_code == 204
+
+
+async def test_signing_out_ends_what_still_streams(signed_in, monkeypatch) -> None:
+    monkeypatch.setattr(console_events, "_ALLOWED_S", 0.0)
+    async with signed_in.stream("GET", "/events") as stream:
+        lines = stream.aiter_lines()
+        assert "event: snapshot" in [await anext(lines) for _ in range(4)]
+        assert (await signed_in.delete("/auth/session")).status_code == 204
+        assert "event: bye" in [line async for line in lines]
 
 
 async def test_old_links_and_sessions(gateway, browser, link) -> None:

@@ -13,7 +13,7 @@ from warmlane_contracts.errors import ErrorCode, WarmlaneError
 
 from warmlane_gateway.api.console_events import ConsoleEvents, ConsoleFeed, Position
 from warmlane_gateway.api.events import HEADERS
-from warmlane_gateway.api.wired import Asker, Parts
+from warmlane_gateway.api.wired import Asker, Parts, who_asks
 
 router = APIRouter(tags=["console"])
 
@@ -48,7 +48,15 @@ async def console_events(
     hold whole states.
     """
     resumed = Position.parse(last_event_id) if last_event_id else None
-    feed = ConsoleFeed(parts, asker, resumed=resumed, gone=request.is_disconnected)
+
+    async def allowed() -> bool:
+        try:
+            await who_asks(request)
+        except WarmlaneError:
+            return False
+        return True
+
+    feed = ConsoleFeed(parts, asker, resumed=resumed, gone=request.is_disconnected, allowed=allowed)
     return StreamingResponse(feed.run(), media_type="text/event-stream", headers=HEADERS)
 
 

@@ -7,7 +7,8 @@ so one per tab and not one per task.
     event: task_deleted
     event: lanes        all lanes, whole, when anything about them changed; at most once a second
     event: diagnostic   for operators
-    event: bye          this gateway stops, or the stream is a quarter of an hour old: come back, to another one perhaps
+    event: bye          this gateway stops, the stream is a quarter of an hour old, or its key or session has ended: come
+                        back, to another gateway perhaps
 
 Each event holds a whole state, so telling one twice does no harm, and a snapshot mends whatever was missed.
 """
@@ -43,6 +44,8 @@ _LOOK_S = 1.0
 _PLACES_S = 2.0
 _QUIET_S = 10.0
 _LONGEST_S = 900.0
+_ALLOWED_S = 5.0
+"""How often it is asked whether the key or session still holds."""
 _UNCOMMITTED = 1000
 """A change gets its number before it is committed: a resume goes back by as many as may have been on their way."""
 
@@ -80,12 +83,19 @@ class ConsoleFeed:
     """One console's stream."""
 
     def __init__(
-        self, parts: Wired, caller: Caller, *, resumed: Position | None, gone: Callable[[], Awaitable[bool]]
+        self,
+        parts: Wired,
+        caller: Caller,
+        *,
+        resumed: Position | None,
+        gone: Callable[[], Awaitable[bool]],
+        allowed: Callable[[], Awaitable[bool]],
     ) -> None:
         self._parts = parts
         self._caller = caller
         self._resumed = resumed
         self._gone = gone
+        self._allowed = allowed
         self._at = resumed or Position()
         self._places: dict[str, int | None] = {}
         self._lanes: LanesView | None = None
@@ -93,7 +103,7 @@ class ConsoleFeed:
     async def run(self) -> AsyncIterator[bytes]:
         """Yield the events until the console leaves."""
         yield b"retry: 1000\n\n"
-        began = spoke = places = time.monotonic()
+        began = spoke = places = asked = time.monotonic()
         with self._parts.changes.watch_all() as changed:
             yield await self._snapshot()
             while time.monotonic() - began < _LONGEST_S and not self._parts.stopping():
@@ -103,6 +113,10 @@ class ConsoleFeed:
                 await asyncio.sleep(_TOGETHER_S)
                 if await self._gone():
                     return
+                if time.monotonic() - asked >= _ALLOWED_S:
+                    if not await self._allowed():
+                        break
+                    asked = time.monotonic()
                 due = time.monotonic() - places >= _PLACES_S
                 places = time.monotonic() if due else places
                 said = [event async for event in self._news(changed, places_too=due)]

@@ -122,6 +122,13 @@ async def caller(
     return await key_holder(request, header, query)
 
 
+async def who_asks(request: Request) -> Caller:
+    """Return who is asking, found out anew: for what lasts longer than a key or a session may."""
+    return await caller(
+        request, request.headers.get("x-api-key"), request.query_params.get("api_key"), request.cookies.get(COOKIE)
+    )
+
+
 def refuse_other_sites(request: Request) -> None:
     """Refuse what another site's page makes a signed-in browser send: browsers name the origin of what they write."""
     site, sender = request.headers.get("sec-fetch-site"), request.headers.get("origin")
