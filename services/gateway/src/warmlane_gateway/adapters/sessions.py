@@ -47,18 +47,6 @@ class Sessions:
             opened = await connection.fetchval(_OPEN, token_hash(link), token_hash(token), SESSION_LIVES)
         return token if opened else None
 
-    async def open_for(self, key_id: str) -> str:
-        """Return a new session's token for somebody who has shown a key."""
-        token = new_token()
-        async with self._postgres.connection() as connection:
-            await connection.execute(
-                "insert into sessions (hash, key_id, expires_at) values ($1, $2, now() + $3::interval)",
-                token_hash(token),
-                key_id,
-                SESSION_LIVES,
-            )
-        return token
-
     async def find(self, token: str) -> tuple[Session | None, bool]:
         """Return the session, and whether there was one that is over by its age."""
         async with self._postgres.connection() as connection:

@@ -1,6 +1,6 @@
 /** The form, made from the catalogue: whatever model, mode or parameter is added there appears here by itself. */
 import { useRef, useState, type FormEvent, type KeyboardEvent } from "react";
-import { api, data, Problem, type Catalogue, type Mode, type Model } from "../../api/client";
+import { api, data, Problem, type Catalogue, type Mode, type Model, type Parameter } from "../../api/client";
 import { live, useLive } from "../../api/live";
 import { reasonName } from "../../api/words";
 import { Button } from "../../ui/Button";
@@ -82,6 +82,15 @@ function Form({ catalogue, model, mode }: { catalogue: Catalogue; model: Model; 
     }
   };
   const [prompts, others] = [true, false].map((text) => parametersOf(model, mode).filter((one) => (one.kind === "text") === text));
+  const field = (parameter: Parameter) => (
+    <ParameterField
+      key={parameter.name}
+      parameter={parameter}
+      value={draft.values[parameter.name] ?? defaultText(parameter)}
+      wrong={wrong[parameter.name]}
+      onChange={(value) => change(parameter.name, value)}
+    />
+  );
   const overloaded = error instanceof Problem && error.code === "queue_overloaded" ? error : null;
   return (
     <form ref={form} onSubmit={submit} onKeyDown={press} noValidate className="flex flex-col gap-5">
@@ -106,15 +115,7 @@ function Form({ catalogue, model, mode }: { catalogue: Catalogue; model: Model; 
             {one.title} is not available: {one.reason}.
           </p>
         ))}
-      {prompts?.map((parameter) => (
-        <ParameterField
-          key={parameter.name}
-          parameter={parameter}
-          value={draft.values[parameter.name] ?? defaultText(parameter)}
-          wrong={wrong[parameter.name]}
-          onChange={(value) => change(parameter.name, value)}
-        />
-      ))}
+      {prompts?.map(field)}
       {(mode.images ?? []).map((slot) => (
         <PictureField
           key={slot.field}
@@ -132,15 +133,7 @@ function Form({ catalogue, model, mode }: { catalogue: Catalogue; model: Model; 
         <Presets model={model} values={draft.values} onChange={(values) => changeDraft({ values })} />
       </div>
       <div className="grid grid-cols-2 gap-4 sm:grid-cols-3">
-        {others?.map((parameter) => (
-          <ParameterField
-            key={parameter.name}
-            parameter={parameter}
-            value={draft.values[parameter.name] ?? defaultText(parameter)}
-            wrong={wrong[parameter.name]}
-            onChange={(value) => change(parameter.name, value)}
-          />
-        ))}
+        {others?.map(field)}
         <div>
           <label htmlFor="format" className="label mb-1 block">
             File

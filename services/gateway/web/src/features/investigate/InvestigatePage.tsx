@@ -9,6 +9,7 @@ import { Badge, type Tone } from "../../ui/Badge";
 import { Button } from "../../ui/Button";
 import { Select } from "../../ui/Choice";
 import { Empty, Loading, ProblemNotice } from "../../ui/Notice";
+import { Table } from "../../ui/Table";
 
 const STATUS = ["pending", "processing", "done", "failed", "cancelled"];
 const CAUSES = ["capacity", "quota", "manual"];
@@ -39,42 +40,31 @@ export function InvestigatePage() {
           </Link>
         </Empty>
       ) : (
-        <div className="panel overflow-x-auto" tabIndex={0} role="region" aria-label="Tasks found">
-          <table className="w-full min-w-[46rem] text-sm">
-            <thead className="text-left text-xs text-dim">
-              <tr>
-                {["Task", "Prompt", "Lane", "Status", "Route", "Attempts", "Took", "Asked"].map((name) => (
-                  <th key={name} className="py-1 pr-3 font-medium">
-                    {name}
-                  </th>
-                ))}
+        <div className="panel">
+          <Table label="Tasks found" columns={["Task", "Prompt", "Lane", "Status", "Route", "Attempts", "Took", "Asked"]}>
+            {tasks.map((task) => (
+              <tr key={task.task_id} className="border-t border-line">
+                <td className="whitespace-nowrap">
+                  <Link to="/tasks/$taskId" params={{ taskId: task.task_id }} className="font-mono text-xs underline">
+                    …{task.task_id.slice(-8)}
+                  </Link>
+                </td>
+                <td className="max-w-64 truncate" title={task.prompt}>
+                  {task.prompt}
+                </td>
+                <td className="whitespace-nowrap">
+                  {task.lane} <span className="text-dim">{task.mode}</span>
+                </td>
+                <td className="whitespace-nowrap">
+                  <Badge tone={TONES[task.status] ?? "plain"}>{task.status}</Badge> {task.error && <span className="text-xs text-bad">{task.error.code}</span>}
+                </td>
+                <td className="whitespace-nowrap">{task.lane_mode === "degraded_shared" ? <span className="text-warn">shared: {task.fallback_reason}</span> : "dedicated"}</td>
+                <td className="tabular-nums">{task.attempt}</td>
+                <td className="whitespace-nowrap tabular-nums">{task.finished_at ? seconds((Date.parse(task.finished_at) - Date.parse(task.created_at)) / 1_000) : ""}</td>
+                <td className="whitespace-nowrap text-dim">{ago(task.created_at)}</td>
               </tr>
-            </thead>
-            <tbody>
-              {tasks.map((task) => (
-                <tr key={task.task_id} className="border-t border-line">
-                  <td className="py-1.5 pr-3 whitespace-nowrap">
-                    <Link to="/tasks/$taskId" params={{ taskId: task.task_id }} className="font-mono text-xs underline">
-                      …{task.task_id.slice(-8)}
-                    </Link>
-                  </td>
-                  <td className="max-w-64 truncate pr-3" title={task.prompt}>
-                    {task.prompt}
-                  </td>
-                  <td className="pr-3 whitespace-nowrap">
-                    {task.lane} <span className="text-dim">{task.mode}</span>
-                  </td>
-                  <td className="pr-3 whitespace-nowrap">
-                    <Badge tone={TONES[task.status] ?? "plain"}>{task.status}</Badge> {task.error && <span className="text-xs text-bad">{task.error.code}</span>}
-                  </td>
-                  <td className="pr-3 whitespace-nowrap">{task.lane_mode === "degraded_shared" ? <span className="text-warn">shared: {task.fallback_reason}</span> : "dedicated"}</td>
-                  <td className="pr-3 tabular-nums">{task.attempt}</td>
-                  <td className="pr-3 whitespace-nowrap tabular-nums">{task.finished_at ? seconds((Date.parse(task.finished_at) - Date.parse(task.created_at)) / 1_000) : ""}</td>
-                  <td className="whitespace-nowrap text-dim">{ago(task.created_at)}</td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
+            ))}
+          </Table>
         </div>
       )}
       {found.hasNextPage && (

@@ -9,6 +9,7 @@ import { bytes, clock, dateTime, seconds } from "../../api/words";
 import { Button } from "../../ui/Button";
 import { Select } from "../../ui/Choice";
 import { Empty, Loading, ProblemNotice } from "../../ui/Notice";
+import { Table } from "../../ui/Table";
 
 const KINDS = [
   "fallback_activated",
@@ -61,40 +62,26 @@ export function Diagnostics({ lanes }: { lanes: string[] }) {
       {older.error && <ProblemNotice error={older.error} />}
       {!older.isPending && rows.length === 0 && <Empty title="Nothing of this kind has happened" />}
       {rows.length > 0 && (
-        // Scrolls by itself on a narrow screen, so it can be reached by keyboard.
-        <div className="overflow-x-auto" tabIndex={0} role="region" aria-label="Diagnostics table">
-          <table className="w-full min-w-[40rem] text-sm">
-            <thead className="text-left text-xs text-dim">
-              <tr>
-                {["When", "What", "Lane", "Value", "Why", "Task"].map((name) => (
-                  <th key={name} className="py-1 pr-3 font-medium">
-                    {name}
-                  </th>
-                ))}
-              </tr>
-            </thead>
-            <tbody>
-              {rows.map((one) => (
-                <tr key={one.id} className="border-t border-line">
-                  <td className="py-1.5 pr-3 whitespace-nowrap text-dim tabular-nums">{new Date(one.timestamp).toDateString() === today ? clock(one.timestamp) : dateTime(one.timestamp)}</td>
-                  <td className="pr-3 font-medium whitespace-nowrap">{one.kind.replaceAll("_", " ")}</td>
-                  <td className="pr-3">{one.lane ?? ""}</td>
-                  <td className="pr-3 whitespace-nowrap tabular-nums">{measured(one)}</td>
-                  <td className="max-w-72 truncate pr-3 text-dim" title={one.reason ?? undefined}>
-                    {one.reason ?? ""}
-                  </td>
-                  <td>
-                    {one.task_id && (
-                      <Link to="/tasks/$taskId" params={{ taskId: one.task_id }} className="underline">
-                        …{one.task_id.slice(-6)}
-                      </Link>
-                    )}
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <Table label="Diagnostics table" columns={["When", "What", "Lane", "Value", "Why", "Task"]}>
+          {rows.map((one) => (
+            <tr key={one.id} className="border-t border-line">
+              <td className="whitespace-nowrap text-dim tabular-nums">{new Date(one.timestamp).toDateString() === today ? clock(one.timestamp) : dateTime(one.timestamp)}</td>
+              <td className="font-medium whitespace-nowrap">{one.kind.replaceAll("_", " ")}</td>
+              <td>{one.lane ?? ""}</td>
+              <td className="whitespace-nowrap tabular-nums">{measured(one)}</td>
+              <td className="max-w-72 truncate text-dim" title={one.reason ?? undefined}>
+                {one.reason ?? ""}
+              </td>
+              <td>
+                {one.task_id && (
+                  <Link to="/tasks/$taskId" params={{ taskId: one.task_id }} className="underline">
+                    …{one.task_id.slice(-6)}
+                  </Link>
+                )}
+              </td>
+            </tr>
+          ))}
+        </Table>
       )}
       {older.hasNextPage && (
         <Button small className="mt-3" disabled={older.isFetchingNextPage} onClick={() => void older.fetchNextPage()}>
