@@ -1,7 +1,9 @@
 """The console in a real browser on the whole stack: what people do with it, from the sign-in link to the timeline."""
 
 import io
+import os
 import re
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -145,6 +147,31 @@ def test_progress_is_live_in_every_tab_survives_a_reload_and_can_be_cancelled(st
     for tab in (page, other):
         expect(card(tab, "a slow one")).to_have_attribute("data-status", "cancelled")
     assert stack.client.get("/tasks", params={"text": "a slow one"}).json()["items"][0]["status"] == "cancelled"
+
+
+def test_many_tabs_share_one_stream_whichever_is_closed(stack, context, page, sign_in) -> None:
+    # A browser opens six connections to a host: with a stream for each tab the seventh would never load.
+    tabs = [page]
+    for _ in range(7):
+        tabs.append(context.new_page())
+        sign_in(tabs[-1])
+    stack.make(model="phr00t", prompt="seen by all")
+    for tab in tabs:
+        expect(card(tab, "seen by all").first).to_be_visible()
+    for tab in tabs[1:5]:
+        tab.close()
+    page.goto("about:blank")
+    stack.make(model="phr00t", prompt="seen by those who stayed")
+    for tab in tabs[5:]:
+        expect(card(tab, "seen by those who stayed").first).to_be_visible()
+
+
+def test_a_gateway_that_dies_is_waited_for(stack, page) -> None:
+    os.kill(stack.pid("gateway"), signal.SIGKILL)
+    expect(page.get_by_text("The connection to the gateway is lost")).to_be_visible()
+    expect(page.get_by_text("The connection to the gateway is lost")).to_be_hidden(timeout=30_000)
+    stack.make(model="phr00t", prompt="after the gateway came back")
+    expect(card(page, "after the gateway came back")).to_be_visible()
 
 
 def test_what_is_wrong_is_said_at_its_field(stack, page) -> None:

@@ -1,8 +1,7 @@
 /**
- * What changes by itself: one event stream per tab, read into one store.
+ * What changes by itself, in one store. `follow` fills it from the gateway's event stream.
  *
- * Events hold whole states, so applying one twice does no harm. The browser reconnects by itself and names the last event
- * it saw; a snapshot then mends what was missed. After a refusal it does not, so a refused stream is opened again here.
+ * Events hold whole states, so applying one twice does no harm, and a snapshot mends whatever was missed.
  */
 import type { QueryClient } from "@tanstack/react-query";
 import { useSyncExternalStore } from "react";
@@ -27,7 +26,6 @@ export interface Live {
 const NOTHING: Live = { connected: false, known: false, tasks: new Map(), lanes: null, diagnostics: [], memory: new Map() };
 const READINGS = 180;
 const DIAGNOSTICS = 300;
-const AGAIN_MS = 3_000;
 
 let state: Live = NOTHING;
 const listeners = new Set<() => void>();
@@ -54,6 +52,12 @@ export const live = {
   add: (task: Task): void => put({ tasks: withTask(state.tasks, task) }),
   remove: (id: string): void => put({ tasks: without(state.tasks, id) }),
   forget: (): void => put(NOTHING),
+  connected: (connected: boolean): void => put({ connected }),
+  /** What somebody needs who begins to listen now. */
+  snapshot: (): ConsoleEvents["snapshot"] | null =>
+    state.known && state.lanes
+      ? { tasks: [...state.tasks.values()], deleted: [], lanes: state.lanes, diagnostics: [...state.diagnostics] }
+      : null,
   apply,
 };
 
@@ -62,7 +66,7 @@ export function isRunning(task: Task): boolean {
   return task.status === "pending" || task.status === "processing";
 }
 
-type EventName = keyof ConsoleEvents;
+export type EventName = keyof ConsoleEvents;
 
 function apply<N extends EventName>(name: N, said: ConsoleEvents[N], queries: QueryClient): void {
   switch (name) {
@@ -127,37 +131,4 @@ function withReadings(memory: Live["memory"], lanes: Lanes): Live["memory"] {
   ])
     if (used != null) next.set(name, [...(next.get(name) ?? []), { at, used }].slice(-READINGS));
   return next;
-}
-
-/** Follow the gateway until the returned function is called. */
-export function follow(queries: QueryClient): () => void {
-  let source: EventSource | null = null;
-  let timer = 0;
-  let last = "";
-  const open = () => {
-    source = new EventSource("/events");
-    const on = <N extends EventName>(name: N) =>
-      source?.addEventListener(name, (event) => {
-        last = event.lastEventId || last;
-        apply(name, JSON.parse(event.data) as ConsoleEvents[N], queries);
-      });
-    on("snapshot");
-    on("task");
-    on("task_deleted");
-    on("lanes");
-    on("diagnostic");
-    source.onerror = () => {
-      put({ connected: false });
-      if (source?.readyState !== EventSource.CLOSED) return;
-      void queries.invalidateQueries({ queryKey: ["session"] });
-      window.clearTimeout(timer);
-      timer = window.setTimeout(open, AGAIN_MS);
-    };
-  };
-  open();
-  return () => {
-    window.clearTimeout(timer);
-    source?.close();
-    put({ connected: false });
-  };
 }
