@@ -167,6 +167,7 @@ def test_many_tabs_share_one_stream_whichever_is_closed(stack, context, page, si
 
 
 def test_a_gateway_that_dies_is_waited_for(stack, page) -> None:
+    expect(page.get_by_text("Loading your clips")).to_be_hidden()
     os.kill(stack.pid("gateway"), signal.SIGKILL)
     expect(page.get_by_text("The connection to the gateway is lost")).to_be_visible()
     expect(page.get_by_text("The connection to the gateway is lost")).to_be_hidden(timeout=30_000)

@@ -90,6 +90,22 @@ async def test_a_held_task_that_is_cancelled_never_runs(client, lane, bus, statu
     assert (await status(cancelled))["status"] == "cancelled"
 
 
+async def test_held_tasks_that_are_cancelled_leave_nothing_waiting(gateway, client, status) -> None:
+    tasks = await make(client, AT_THE_BROKER + 6)
+    for task_id in reversed(tasks):  # those first whose turn has not come
+        assert (await client.post(f"/tasks/{task_id}/cancel")).status_code == 200
+        await status(task_id, "cancelled")
+
+    async def left() -> int:
+        [row] = await gateway.rows("select count(*) from outbox")
+        return int(row["count"])
+
+    async def nothing() -> bool:
+        return await left() == 0
+
+    await eventually(nothing)
+
+
 @pytest.mark.parametrize("priority", [-1, 10, "high", 1.5, True])
 async def test_a_priority_that_is_none_is_refused(client, priority) -> None:
     answer = await client.post("/generate", json=BODY | {"priority": priority})

@@ -93,7 +93,7 @@ class Member:
 
 
 class Fleet:
-    """See the module. `env` is given to every process, on top of what each needs."""
+    """See the module. `env` is given to every process, on top of what each needs; `{name}` in a value is the process's."""
 
     def __init__(
         self,
@@ -213,7 +213,7 @@ class Fleet:
         [port] = free_ports(1)
         scratch = self.folder / "scratch" / name
         scratch.mkdir(parents=True, exist_ok=True)
-        env = os.environ | self._access() | self._env
+        env = os.environ | self._access() | {key: value.replace("{name}", name) for key, value in self._env.items()}
         env |= {"WARMLANE_HTTP_HOST": "127.0.0.1", "WARMLANE_HTTP_PORT": str(port), "WARMLANE_SCRATCH": str(scratch)}
         env |= {"MODELS_ROOT": str(self.folder / "models"), "WARMLANE_REPLICA": name}
         # The worker's id must tell one life of a worker from the next, and the pid is known only inside.
@@ -253,6 +253,7 @@ _WITH_PID = """
 import os, runpy, sys
 name, module = sys.argv[1], sys.argv[3]
 os.environ["WARMLANE_WORKER_ID"] = f"{name}-{os.getpid()}"
+os.environ.pop("LD_PRELOAD", None)  # a false clock is for this process, not for its engine
 sys.argv = [module, *sys.argv[4:]]
 runpy.run_module(module, run_name="__main__", alter_sys=True)
 """

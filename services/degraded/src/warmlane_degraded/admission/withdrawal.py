@@ -12,7 +12,7 @@ place in its lane until the shared workers are likely to take it in time: it is 
 """
 
 import asyncio
-from datetime import UTC, datetime
+import time
 
 import structlog
 from warmlane_bus.lane_directory import LaneDirectory
@@ -128,10 +128,13 @@ class Withdrawal:
         return await self._watch(delivery, envelope, job, before)
 
     async def _watch(self, delivery: Delivery, envelope: Envelope[Message], job: JobRequested, before: int) -> str:
-        """Hold the lane's token until the offer has come to its end."""
-        stored = await self._bus.last(WAIT_STREAM, wait_subject(job.lane, job.job_id))
-        since = stored.time if stored else datetime.now(UTC)
+        """Hold the lane's token until the offer has come to its end: claimed, or forgotten by the broker after its time. The
+        wall clock has no say in it: it may jump.
+        """
+        subject, began = wait_subject(job.lane, job.job_id), time.monotonic()
+        offered = await self._bus.last(WAIT_STREAM, subject) is not None
         while True:
+            forgotten = offered and await self._bus.last(WAIT_STREAM, subject) is None
             held = await self._register.read(job.lane, job.job_id)
             if (held.seq if held else 0) != before:
                 # Claimed: what a shared worker holds is watched by the rescue, so the lane's token may go.
@@ -140,11 +143,12 @@ class Withdrawal:
             if self._reason() is None:
                 await delivery.nak()
                 return "lane_back"
-            waited_s = (datetime.now(UTC) - since).total_seconds()
-            if waited_s > WAIT_S and before:
+            waited_s = max(time.monotonic() - began, WAIT_S if forgotten else 0.0)
+            untaken = forgotten or waited_s > WAIT_S
+            if untaken and before:
                 await delivery.nak(_FULL_S)
                 return "untaken"
-            if waited_s > WAIT_S:
+            if untaken:
                 await self._expire(envelope, job, waited_s)
                 # Whoever wrote first has decided; the token comes again and is acknowledged by what stands there.
                 await delivery.nak()

@@ -40,6 +40,11 @@ _DISCARD = "insert into trash (key) select unnest($1::text[]) on conflict do not
 
 _ENDED = "insert into leftovers (task_id) select unnest($1::text[]) on conflict do nothing"
 
+_UNHOLD = """
+delete from outbox using tasks where tasks.task_id = any($1) and outbox.message_id = tasks.job_id and outbox.held
+"""
+"""Whoever was cancelled before their turn has nothing to publish any more."""
+
 _BEFORE = """
 select case when mine.place is null
     then (select count(*) from tasks where lane = $3 and status = 'pending' and lane_mode = 'dedicated' and task_id < $1
@@ -276,6 +281,7 @@ class Tasks:
         )
         ended = [task_id for task_id, (before, after) in changed.items() if after.status.ended > before.status.ended]
         await connection.execute(_ENDED, ended)
+        await connection.execute(_UNHOLD, ended)
         seen = [task_id for task_id, (before, after) in changed.items() if _visible(before, after)]
         await connection.execute("select pg_notify('task_changes', id) from unnest($1::text[]) id", seen)
 
