@@ -1,6 +1,7 @@
 """Signing in: a link works once, the cookie stands for its key's owner, and other sites' pages get nowhere with it."""
 
 import re
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -48,6 +49,13 @@ async def test_a_link_signs_in_once(browser, link) -> None:
     assert all(part in cookie for part in ("HttpOnly", "SameSite=lax", "Path=/"))
     assert (await browser.get("/auth/session")).json()["name"] == "bootstrap"
     await refused(await browser.post("/auth/session", json={"link": token}), 401, "session_expired")
+
+
+async def test_behind_a_proxy_that_ends_tls_the_cookie_is_secure(gateway, browser, link) -> None:
+    application = gateway.gateway._http._server.config.app._app
+    application.state.wired = replace(gateway.gateway._wired, secure_cookies=True)
+    answer = await browser.post("/auth/session", json={"link": await link()})
+    assert "Secure" in answer.headers["set-cookie"]
 
 
 async def test_without_anything_a_session_is_required(browser) -> None:

@@ -205,6 +205,7 @@ class Gateway(Part):
             checks=self._checks(bus),
             registry=REGISTRY,
             stopping=lambda: self._service.stopping,
+            secure_cookies=settings.secure_cookies,
             console=settings.console or CONSOLE,
         )
 

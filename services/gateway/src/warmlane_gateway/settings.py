@@ -36,6 +36,8 @@ class GatewaySettings(Settings):
     """Chooses the catalogue's profile: tiny engines get small default clips."""
     console: Path | None = None
     """Folder of the console's built files; beside the source when unset."""
+    secure_cookies: bool = False
+    """Mark session cookies Secure although requests arrive as http: behind a proxy that ends TLS."""
     bootstrap_api_key: SecretStr | None = None
     """A key that shall exist: the first one, made by whoever set the machine up."""
     nats: NatsSettings = Field(default_factory=NatsSettings)

@@ -51,7 +51,7 @@ async def sign_in(request: Request, opening: OpenSession, parts: Parts) -> Respo
         path="/",
         httponly=True,
         samesite="lax",
-        secure=request.url.scheme == "https",
+        secure=parts.secure_cookies or request.url.scheme == "https",
     )
     return answer
 

@@ -58,6 +58,7 @@ class Wired:
     checks: Checks
     registry: CollectorRegistry
     stopping: Callable[[], bool]
+    secure_cookies: bool
     console: Path | None
     """The folder of the console's built files, where there is one."""
 
