@@ -24,8 +24,10 @@ import bootstrap
 
 WEB = bootstrap.ROOT / "services" / "gateway" / "web"
 OPENAPI = bootstrap.ROOT / "docs" / "api" / "openapi.json"
-STAMP = WEB / "dist" / "stamp"
-INSTALLED = WEB / "node_modules" / "stamp"
+BUILT = WEB / "dist" / "index.html"
+# Beside what is served, not in it.
+STAMP = WEB / "node_modules" / "built"
+INSTALLED = WEB / "node_modules" / "installed"
 SOURCES = ("index.html", "package.json", "package-lock.json", "tsconfig.json", "vite.config.ts")
 LAST_LINES = 30
 
@@ -87,7 +89,7 @@ def install(node: Path) -> None:
 def build() -> None:
     """Bring web/dist to what the sources say. Instant when nothing changed."""
     wanted = digest([*(WEB / name for name in SOURCES), OPENAPI, *sorted(tree("src")), *sorted(tree("public"))])
-    if STAMP.exists() and STAMP.read_text() == wanted:
+    if BUILT.exists() and STAMP.exists() and STAMP.read_text() == wanted:
         return
     began = time.monotonic()
     node = node_folder()

@@ -113,6 +113,14 @@ async def test_operators_hear_of_lanes_and_diagnostics(client) -> None:
         assert lanes["degraded"]["depth"] == 25
 
 
+@pytest.mark.parametrize(
+    "last", ["x", "1", "-1.2", "9" * 18 + "." + "9" * 18, "9" * 30 + ".1", "1." + "9" * 30, "1.2.3"]
+)
+async def test_whatever_is_named_as_the_last_event_a_snapshot_comes(client, last) -> None:
+    async with console(client, last) as stream:
+        assert stream.named("snapshot")[0]["deleted"] == []
+
+
 async def test_a_stop_says_goodbye(gateway, client) -> None:
     async with console(client) as stream:
         object.__setattr__(gateway.gateway._wired, "stopping", lambda: True)
@@ -188,6 +196,7 @@ async def test_the_consoles_files(built, client) -> None:
     assert script.headers["content-type"].startswith("text/javascript")
     assert "immutable" in script.headers["cache-control"]
     assert (await client.get("/app/assets/gone.js")).status_code == 404
+    assert (await client.head("/app/")).status_code == 200
     assert (await client.get("/")).headers["location"] == "/app/"
     outside = await client.get("/app/%2e%2e/%2e%2e/etc/passwd")
     assert "root:" not in outside.text

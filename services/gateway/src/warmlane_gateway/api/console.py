@@ -72,6 +72,7 @@ async def bare() -> Response:
     return RedirectResponse("/app/", 307)
 
 
+@router.head("/app/{path:path}", include_in_schema=False)
 @router.get("/app/{path:path}", include_in_schema=False)
 async def page(path: str, parts: Parts) -> Response:
     """Return a file of the console, or its page for every path that is none."""

@@ -14,6 +14,7 @@ Each event holds a whole state, so telling one twice does no harm, and a snapsho
 """
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
@@ -50,6 +51,9 @@ _UNCOMMITTED = 1000
 """A change gets its number before it is committed: a resume goes back by as many as may have been on their way."""
 
 
+_EVENT_ID = re.compile(r"(\d{1,18})\.(\d{1,18})", re.ASCII)
+
+
 @dataclass(frozen=True, slots=True)
 class Position:
     """How far a console has read."""
@@ -60,10 +64,8 @@ class Position:
     @classmethod
     def parse(cls, event_id: str) -> "Position":
         """Return the position an event's id stands for; the beginning, for what is no id of ours."""
-        change, _, diagnostic = event_id.partition(".")
-        if not (change.isdecimal() and diagnostic.isdecimal() and len(event_id) <= 37):  # noqa: PLR2004 - two bigints
-            return cls()
-        return cls(int(change), int(diagnostic))
+        match = _EVENT_ID.fullmatch(event_id)
+        return cls(int(match[1]), int(match[2])) if match else cls()
 
     def __str__(self) -> str:
         return f"{self.change}.{self.diagnostic}"
