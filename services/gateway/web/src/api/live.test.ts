@@ -1,5 +1,5 @@
 import { QueryClient } from "@tanstack/react-query";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { lanes, task } from "../testing/samples";
 import { live } from "./live";
 
@@ -18,6 +18,16 @@ describe("the store", () => {
     live.apply("task", task({ change: 4, status: "pending" }), queries);
     live.apply("task", task({ change: 5, status: "processing", progress: 50 }), queries);
     expect(live.get().tasks.get(task().task_id)).toMatchObject({ status: "processing", progress: 50 });
+  });
+
+  it("has lists asked anew when a task changes its status, not at every step", () => {
+    live.apply("snapshot", snapshot, queries);
+    const asked = vi.spyOn(queries, "invalidateQueries");
+    const lists = () => asked.mock.calls.map(([filter]) => filter?.queryKey?.[0]).filter((key) => key !== "timeline");
+    live.apply("task", task({ change: 2, status: "processing" }), queries);
+    live.apply("task", task({ change: 3, status: "processing", progress: 50 }), queries);
+    live.apply("task", task({ change: 4, status: "done", progress: 100 }), queries);
+    expect(lists()).toEqual(["search", "search", "gallery"]);
   });
 
   it("forgets what was deleted, also while it was away", () => {

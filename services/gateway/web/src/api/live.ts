@@ -107,7 +107,9 @@ function applyTask(task: Task, queries: QueryClient): void {
   put({ tasks: withTask(state.tasks, task) });
   queries.setQueryData(["task", task.task_id], task);
   void queries.invalidateQueries({ queryKey: ["timeline", task.task_id] });
-  if (task.status === "done" && before?.status !== "done") void queries.invalidateQueries({ queryKey: ["gallery"] });
+  if (task.status === before?.status) return;
+  void queries.invalidateQueries({ queryKey: ["search"] });
+  if (task.status === "done") void queries.invalidateQueries({ queryKey: ["gallery"] });
 }
 
 function withTask(tasks: ReadonlyMap<string, Task>, task: Task): ReadonlyMap<string, Task> {
