@@ -44,6 +44,7 @@ screenshots: setup console ## The console's pages, light, dark and on a phone, i
 .PHONY: test
 test: setup ## Every test but the fault suites, in both environments and the console's (ARGS go to pytest)
 	@$(PYTHON) scripts/console.py --lenient $(if $(ARGS),,--test)
+	@$(MAIN)/python -m warmlane_testkit.browser
 	@$(MAIN)/python scripts/run_tests.py $(ARGS)
 
 .PHONY: test-fault

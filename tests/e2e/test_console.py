@@ -21,9 +21,10 @@ SLOW = {"Width": "256", "Height": "256", "Frames": "81"}
 PAGES = ("", "gallery", "lanes", "investigate", "compare")
 
 expect.set_options(timeout=15_000)
-pytestmark = pytest.mark.skipif(
-    not (WEB / "dist" / "index.html").exists(), reason="the console is not built: make console"
-)
+pytestmark = [
+    pytest.mark.skipif(not (WEB / "dist" / "index.html").exists(), reason="the console is not built: make console"),
+    pytest.mark.timeout(300),
+]
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,9 @@
 """A real browser for tests: the system's Chromium, driven by Playwright.
 
 Playwright's own download is not used: the system's package is patched with the system. `chromium()` finds it, and installs
-it where that needs nobody's leave (root on Debian or Ubuntu, as on CI); `None` says how to get it.
+it where that needs nobody's leave (root on Debian or Ubuntu, as on CI); `None` says that it is missing.
+
+    python -m warmlane_testkit.browser     have it ready, before tests that may not take so long
 """
 
 import os
@@ -34,7 +36,14 @@ def chromium() -> str | None:
     """Return the path of a Chromium, None when there is none and none could be installed."""
     found = _found()
     if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        apt = ["apt-get", "install", "-y", "-q", "--no-install-recommends", "chromium"]
+        print("chromium: installing", flush=True)  # noqa: T201 - it takes a while
+        apt = [
+            "apt-get",
+            "install",
+            "-y",
+            "-q",
+            "chromium",
+        ]  # with the fonts it recommends: without any, nothing is seen
         settings = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         done = None
         for command in (["apt-get", "update", "-q"], apt):
@@ -60,3 +69,7 @@ def open_browser(path: str) -> Iterator["Browser"]:
             yield browser
         finally:
             browser.close()
+
+
+if __name__ == "__main__":
+    print(f"chromium: {chromium() or MISSING}")  # noqa: T201 - a command's answer
