@@ -176,6 +176,15 @@ async def test_a_cancel_while_it_waits_settles_it(client, shared, status) -> Non
     assert (await status(job.task_id))["status"] == "cancelled"
 
 
+async def test_a_cancel_frees_the_place_at_once(client, shared, bus) -> None:
+    asked = [await client.post("/generate", json=BODY, headers={"Prefer": "respond-async"}) for _ in range(26)]
+    assert [answer.status_code for answer in asked] == [202] * 25 + [503]
+    first = asked[0].json()["task_id"]
+    assert (await client.post(f"/tasks/{first}/cancel")).status_code == 200
+    assert await bus.depth(WAIT_STREAM) == 24
+    assert (await client.post("/generate", json=BODY, headers={"Prefer": "respond-async"})).status_code == 202
+
+
 async def test_a_gateway_that_stops_answers_those_who_wait(client, shared, gateway) -> None:
     asking = asyncio.create_task(client.post("/generate", json=BODY))
     await shared.fetch()

@@ -19,6 +19,7 @@ from warmlane_bus.ports import BusMisconfigured, BusUnavailable, Message
 
 _API = "$JS.API"
 _NO_MESSAGE = 10037
+_NO_SEQUENCE = 10043
 _STORE_IN_USE = 10049
 """The folder of a stream that was just deleted is still being removed: the same name can be made in a moment."""
 _UNAVAILABLE = 503  # an election, a restart; 500 is a refused configuration and stays refused
@@ -111,6 +112,14 @@ class JetStreamApi:
         except JetStreamRefused as refused:
             raise BusMisconfigured(f"cannot read {stream}: {refused}") from refused
         return int(answer["state"]["messages"])
+
+    async def remove(self, stream: str, seq: int) -> None:
+        """Take a message out of a stream; one that is gone is as good."""
+        try:
+            await self.ask(f"STREAM.MSG.DELETE.{stream}", {"seq": seq, "no_erase": True})
+        except JetStreamRefused as refused:
+            if refused.error.err_code != _NO_SEQUENCE:
+                raise BusMisconfigured(f"cannot remove from {stream}: {refused}") from refused
 
 
 def parse_time(text: str) -> datetime:

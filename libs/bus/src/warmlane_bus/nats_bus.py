@@ -64,6 +64,10 @@ class NatsBus:
         """Return how many messages a stream holds."""
         return await self.api.depth(stream)
 
+    async def remove(self, stream: str, seq: int) -> None:
+        """Take a message out of a stream."""
+        await self.api.remove(stream, seq)
+
     async def pull(self, stream: str, durable: str) -> NatsPull:
         """Bind to a consumer."""
         return await bind_pull(self.api, stream, durable)

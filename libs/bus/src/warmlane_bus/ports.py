@@ -208,6 +208,10 @@ class Bus(Protocol):
         """Return how many messages a stream holds, those in somebody's hands included. Raise `BusUnavailable`."""
         ...
 
+    async def remove(self, stream: str, seq: int) -> None:
+        """Take a message out of a stream, also out of somebody's hands; one that is gone is as good. Raise `BusUnavailable`."""
+        ...
+
     async def pull(self, stream: str, durable: str) -> Pull:
         """Bind to a consumer that the topology made; nothing is created. Raise `BusMisconfigured` when it is not there."""
         ...

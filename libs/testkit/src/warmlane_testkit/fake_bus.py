@@ -136,6 +136,14 @@ class FakeBus:
             raise BusMisconfigured(f"no stream {stream}")
         return len(self.streams[stream].messages)
 
+    async def remove(self, stream: str, seq: int) -> None:
+        """Take a message out of a stream."""
+        if not await self._reachable(10.0):
+            raise BusUnavailable("not connected to the broker")
+        if stream not in self.streams:
+            raise BusMisconfigured(f"no stream {stream}")
+        self.streams[stream].remove(seq)
+
     async def pull(self, stream: str, durable: str) -> FakePull:
         """Bind to a consumer."""
         try:

@@ -173,6 +173,15 @@ class BusConformance:
             await publish(bus, "t.plain.x", data)
         assert await bus.depth(_PLAIN) == 2
 
+    async def test_what_is_removed_is_gone_and_again_is_fine(self, bus: Bus) -> None:
+        for data in (b"1", b"2"):
+            await publish(bus, "t.plain.x", data)
+        for _ in range(2):
+            await bus.remove(_PLAIN, 2)
+        last = await bus.last(_PLAIN, "t.plain.x")
+        assert last is not None
+        assert (last.data, await bus.depth(_PLAIN)) == (b"1", 1)
+
     # -- pull ------------------------------------------------------------------------------------------------------
 
     async def test_messages_come_in_order_and_once(self, bus: Bus) -> None:

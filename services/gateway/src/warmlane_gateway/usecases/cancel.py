@@ -1,11 +1,13 @@
 """Cancel: a record in the job's register, conditioned on the one before (docs/adr/0005)."""
 
-from warmlane_bus.ports import Bus
+from contextlib import suppress
+
+from warmlane_bus.ports import Bus, BusUnavailable
 from warmlane_bus.register import Held, Lost, StateRegister, Written
 from warmlane_contracts.errors import ErrorCode, WarmlaneError
 from warmlane_contracts.ids import new_ulid
 from warmlane_contracts.messages import TERMINAL, Cancelled
-from warmlane_contracts.topology import cancel_hint_subject
+from warmlane_contracts.topology import WAIT_STREAM, cancel_hint_subject, wait_subject
 from warmlane_jobs.task import TaskStatus
 
 from warmlane_gateway.domain.task import Task
@@ -37,7 +39,7 @@ class Cancel:
             match outcome:
                 case Written():
                     await self._bus.hint(cancel_hint_subject(task.lane, task.job_id))
-                    return None
+                    return await self._free_place(task)
                 case Lost():
                     continue  # a claim or an end came between; look again
                 case _:
@@ -47,6 +49,15 @@ class Cancel:
             "The broker did not confirm the cancel; it may or may not have happened.",
             "Look at the task's status, and cancel again if it still runs.",
         )
+
+    async def _free_place(self, task: Task) -> None:
+        """Take the job from those that wait for a shared worker: its place is somebody else's now."""
+        if not task.waits_for_shared:
+            return
+        with suppress(BusUnavailable):  # the broker forgets it by itself within its time
+            waiting = await self._bus.last(WAIT_STREAM, wait_subject(task.lane, task.job_id))
+            if waiting is not None:
+                await self._bus.remove(WAIT_STREAM, waiting.seq)
 
 
 def _judge_end(task: Task, held: Held) -> None:
