@@ -49,6 +49,16 @@ def test_five_times_the_longest_step_is_too_long(dog: Watchdog, clock: Clock) ->
     assert dog.patience_s == 100
 
 
+def test_a_larger_clip_is_not_judged_by_smaller_ones(dog: Watchdog, clock: Clock) -> None:
+    for size, patience_s in ((100, 30), (1000, 600), (1000, 250), (100, 250)):
+        dog.begin(size)
+        dog.progressed()
+        clock.now += 1 if size == 100 else 50
+        dog.progressed()
+        assert dog.patience_s == (600 if size == 100 and dog._learnt == 0 else patience_s)
+        dog.rest()
+
+
 def test_quick_steps_do_not_make_it_bite_early(dog: Watchdog, clock: Clock) -> None:
     generation(dog, clock, load_s=0, step_s=0.1, steps=4)
     dog.begin()

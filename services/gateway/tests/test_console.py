@@ -174,6 +174,14 @@ async def test_tasks_are_found_by_what_is_known_of_them(client, submit) -> None:
     assert (await client.get("/tasks", params={"task_id": "%"})).status_code == 422
 
 
+@pytest.mark.parametrize("path", ["/tasks", "/gallery", "/admin/diagnostics"])
+@pytest.mark.parametrize("at", ["9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59"])
+async def test_times_outside_of_time_are_refused(client, path, at) -> None:
+    for field in ("since", "until"):
+        answer = await client.get(path, params={field: at})
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, field)
+
+
 @pytest.fixture
 def built(gateway, tmp_path):
     """Give the gateway a built console."""

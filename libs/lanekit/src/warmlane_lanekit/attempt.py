@@ -145,7 +145,7 @@ class Attempts:
         )
         try:
             async with self._heartbeat.beating() as ended:
-                self._watchdog.begin()
+                self._watchdog.begin(job.params.width * job.params.height * job.params.num_frames)
                 work = asyncio.create_task(self._work(claim, scratch), name=f"attempt:{job.job_id}")
                 hung = asyncio.create_task(self._watchdog.hung(), name=f"watchdog:{job.job_id}")
                 try:

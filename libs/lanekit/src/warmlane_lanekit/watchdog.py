@@ -2,8 +2,8 @@
 
     silence > patience ──► hung        patience = 5 × the longest silence that ended well, within [least, most]
 
-What a step takes depends on the model, the size and the card, so it is learnt: until something was learnt, only the most
-patience counts. Loading and uploading are silent for reasons of their own; the first has the most patience, the second is not
+What a step takes depends on the model, the size and the card, so it is learnt: until something was learnt from a clip as
+large, only the most patience counts. Loading and uploading are silent for reasons of their own; the first has the most patience, the second is not
 the engine's.
 """
 
@@ -25,17 +25,18 @@ class Watchdog:
         self._longest_s = 0.0
         self._heard: float | None = None
         self._steps = 0
+        self._size = self._learnt = 0
 
     @property
     def patience_s(self) -> float:
         """How long a silence may last now."""
-        if self._steps == 0 or self._longest_s == 0.0:
+        if self._steps == 0 or self._longest_s == 0.0 or self._size > self._learnt:
             return self._most_s
         return min(self._most_s, max(self._least_s, _TIMES * self._longest_s))
 
-    def begin(self) -> None:
-        """Start watching: a generation begins, perhaps with a load."""
-        self._heard, self._steps = self._clock(), 0
+    def begin(self, size: int = 0) -> None:
+        """Start watching: a generation begins, perhaps with a load. `size` is the clip's, in pixels of all its frames."""
+        self._heard, self._steps, self._size = self._clock(), 0, size
 
     def progressed(self) -> None:
         """Hear a sign of progress. The first one ends the load, whose silence says nothing about steps."""
@@ -47,7 +48,7 @@ class Watchdog:
     def rest(self) -> None:
         """Stop watching: the engine is done."""
         self.progressed()
-        self._heard = None
+        self._heard, self._learnt = None, max(self._learnt, self._size)
 
     async def hung(self) -> float:
         """Return the seconds of silence once it has lasted too long; never while nothing is watched."""

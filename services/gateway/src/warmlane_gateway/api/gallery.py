@@ -1,6 +1,5 @@
 """The gallery: finished clips."""
 
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -9,7 +8,7 @@ from warmlane_contracts.errors import ErrorCode, WarmlaneError
 from warmlane_jobs.task import TaskStatus
 
 from warmlane_gateway.adapters.tasks import TaskFilter
-from warmlane_gateway.api.tasks import Before, Limit, Wanted
+from warmlane_gateway.api.tasks import Before, Limit, Moment, Wanted
 from warmlane_gateway.api.views import TaskPage, task_view
 from warmlane_gateway.api.wired import Asker, OwnTask, Parts
 
@@ -26,8 +25,8 @@ async def gallery(
     mode: Annotated[Wanted | None, Query(max_length=64)] = None,
     type: Annotated[Wanted | None, Query(max_length=16)] = None,  # noqa: A002 - the API's word
     text: Annotated[Wanted | None, Query(max_length=200, description="Part of the prompt.")] = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
+    since: Moment | None = None,
+    until: Moment | None = None,
 ) -> TaskPage:
     """List your finished clips, newest first."""
     wanted = TaskFilter(

@@ -1,13 +1,12 @@
 """Lanes, as people see and steer them; and what became of them."""
 
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 from warmlane_contracts.errors import ErrorCode, FieldError, WarmlaneError
 
 from warmlane_gateway.adapters.diagnostics import DiagnosticFilter
-from warmlane_gateway.api.tasks import Wanted
+from warmlane_gateway.api.tasks import Moment, Wanted
 from warmlane_gateway.api.views import (
     DiagnosticPage,
     LaneDecision,
@@ -62,8 +61,8 @@ async def diagnostics(
     lane: Annotated[Wanted | None, Query(max_length=64)] = None,
     task_id: Annotated[Wanted | None, Query(max_length=64)] = None,
     reason: Annotated[Wanted | None, Query(max_length=300)] = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
+    since: Moment | None = None,
+    until: Moment | None = None,
     before: Annotated[int | None, Query(ge=1, le=2**62, description="`next` of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
 ) -> DiagnosticPage:

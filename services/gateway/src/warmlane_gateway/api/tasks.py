@@ -1,6 +1,6 @@
 """A task's status, its events, the list of tasks, and cancel."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Query, Request
@@ -31,6 +31,17 @@ def _storable(text: str) -> str:
 
 Wanted = Annotated[str, AfterValidator(_storable)]
 """Text to look for. PostgreSQL refuses a NUL even in a question."""
+
+
+def _in_utc(at: datetime) -> datetime:
+    try:
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("is no time that can be stored") from None
+
+
+Moment = Annotated[datetime, AfterValidator(_in_utc)]
+"""A time to look from or to; without a zone it is UTC."""
 Limit = Annotated[int, Query(ge=1, le=100, description="How many a page holds.")]
 Before = Annotated[
     Wanted | None, Query(max_length=26, description="Tasks older than this one: `next` of the page before.")
@@ -73,8 +84,8 @@ async def tasks(
     lane_mode: Annotated[Literal["dedicated", "degraded_shared"] | None, Query()] = None,
     fallback_reason: Annotated[Wanted | None, Query(max_length=64)] = None,
     task_id: Annotated[str | None, Query(pattern="^[0-9A-Za-z]{1,26}$", description="How the id begins.")] = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
+    since: Moment | None = None,
+    until: Moment | None = None,
     everyones: Annotated[bool, Query(description="Everybody's tasks: for operators.")] = False,  # noqa: FBT002
 ) -> TaskPage:
     """List your tasks, newest first."""

@@ -66,7 +66,7 @@ api.use({
   },
   onError({ error }) {
     if (error instanceof Problem || (error instanceof Error && error.name === "AbortError")) return error;
-    return new Problem(0, "offline", "The gateway cannot be reached.", "Check that it runs; this page tries again by itself.");
+    return new Problem(0, "offline", "The gateway cannot be reached.", "Nothing was sent or lost. Check that it runs, then try again.");
   },
 });
 

@@ -21,13 +21,13 @@ export function Keys() {
   const [shown, setShown] = useState(false);
   const navigate = useNavigate();
   useEffect(() => {
-    let went = 0;
+    let went = -Infinity;
     const press = (event: KeyboardEvent) => {
       const into = event.target as HTMLElement | null;
       if (event.ctrlKey || event.metaKey || event.altKey || into?.closest("input, textarea, select, dialog")) return;
       const place = GO[event.key as keyof typeof GO];
       if (event.timeStamp - went < FOLLOWS_MS && place) {
-        went = 0;
+        went = -Infinity;
         void navigate({ to: place });
       } else if (event.key === "g") went = event.timeStamp;
       else if (event.key === "?") setShown(true);

@@ -6,6 +6,7 @@ import type { Task } from "../../api/client";
 import { useNames } from "../../api/names";
 import { galleryQuery, taskQuery } from "../../api/queries";
 import { Button } from "../../ui/Button";
+import { Clip } from "../../ui/Clip";
 import { Select } from "../../ui/Choice";
 import { Empty, Loading, ProblemNotice } from "../../ui/Notice";
 
@@ -39,6 +40,7 @@ export function ComparePage() {
     setPlaying(false);
     videos().forEach((video, index) => {
       video.pause();
+      if (!Number.isFinite(video.duration)) return;
       const fps = [first.data, second.data][index]?.result?.fps ?? 1;
       video.currentTime = Math.min(video.duration, Math.max(0, video.currentTime + by / fps));
     });
@@ -70,13 +72,15 @@ export function ComparePage() {
         <>
           <div ref={grid} className="grid gap-3 sm:grid-cols-2">
             {[first.data, second.data].map((task, index) => (
-              <figure key={index} className="panel !p-2">
-                {task.result ? (
+              <figure key={index} className="panel min-w-0 !p-2">
+                {task.result?.content_type.startsWith("image/") ? (
+                  <Clip task={task} className="w-full rounded-lg bg-raised" />
+                ) : task.result ? (
                   <video src={task.result.url} muted loop playsInline autoPlay aria-label={`Clip: ${task.prompt}`} className="w-full rounded-lg bg-raised" />
                 ) : (
                   <Empty title="This one has no clip" />
                 )}
-                <figcaption className="mt-2 line-clamp-2 text-sm">{task.prompt}</figcaption>
+                <figcaption className="mt-2 line-clamp-2 text-sm wrap-anywhere">{task.prompt}</figcaption>
               </figure>
             ))}
           </div>

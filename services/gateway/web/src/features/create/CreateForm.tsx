@@ -123,9 +123,10 @@ function Form({ catalogue, model, mode }: { catalogue: Catalogue; model: Model; 
           aspect={aspect}
           pictures={draft.pictures[slot.field] ?? []}
           wrong={wrong[slot.field]}
-          onChange={(pictures) => {
+          onChange={(change) => {
+            const { pictures } = currentDraft();
             setTold(except(slot.field));
-            changeDraft({ pictures: { ...currentDraft().pictures, [slot.field]: pictures } });
+            changeDraft({ pictures: { ...pictures, [slot.field]: change(pictures[slot.field] ?? []) } });
           }}
         />
       ))}

@@ -13,7 +13,8 @@ interface Props {
   pictures: Picture[];
   aspect: number;
   wrong: string | undefined;
-  onChange: (pictures: Picture[]) => void;
+  /** Told how to change what is there: several uploads may be under way at once. */
+  onChange: (change: (pictures: Picture[]) => Picture[]) => void;
 }
 
 export function PictureField({ slot, pictures, aspect, wrong, onChange }: Props) {
@@ -25,14 +26,18 @@ export function PictureField({ slot, pictures, aspect, wrong, onChange }: Props)
   const heading = useId();
   const room = slot.maximum - pictures.length;
   const add = async (files: Iterable<File>) => {
-    const chosen = [...files].filter((file) => file.type.startsWith("image/")).slice(0, slot.many ? Math.max(room, 0) : 1);
+    const all = [...files];
+    const chosen = all.filter((file) => file.type.startsWith("image/")).slice(0, slot.many ? Math.max(room, 0) : 1);
+    setError(chosen.length < all.length ? new Error(`${all.length - chosen.length} not added: only pictures, ${slot.maximum} at most.`) : null);
     if (!chosen.length) return;
-    setError(null);
     setBusy((count) => count + 1);
     try {
       const assets = await Promise.all(chosen.map(uploadPicture));
-      const added = assets.map((asset, index) => ({ asset: asset.asset_id, position: placeFor(pictures.length + index, slot.maximum) }));
-      onChange(slot.many ? [...pictures, ...added] : added.map(({ asset }) => ({ asset })));
+      onChange((before) =>
+        slot.many
+          ? [...before, ...assets.map((asset, index) => ({ asset: asset.asset_id, position: placeFor(before.length + index, slot.maximum) }))].slice(0, slot.maximum)
+          : assets.map((asset) => ({ asset: asset.asset_id })),
+      );
     } catch (refused) {
       setError(refused);
     } finally {
@@ -50,7 +55,7 @@ export function PictureField({ slot, pictures, aspect, wrong, onChange }: Props)
       void add(event.clipboardData.files);
     }
   };
-  const replace = (index: number, next: Partial<Picture>) => onChange(pictures.map((one, at) => (at === index ? { ...one, ...next } : one)));
+  const replace = (index: number, next: Partial<Picture>) => onChange((before) => before.map((one, at) => (at === index ? { ...one, ...next } : one)));
   return (
     <section aria-labelledby={heading} className="min-w-0">
       <h3 id={heading} className="label mb-1.5">
@@ -79,7 +84,7 @@ export function PictureField({ slot, pictures, aspect, wrong, onChange }: Props)
               <Button small kind="quiet" onClick={() => setCropped(index)} aria-label={`Crop ${slot.title} ${index + 1}`}>
                 Crop
               </Button>
-              <Button small kind="quiet" onClick={() => onChange(pictures.filter((_, at) => at !== index))} aria-label={`Remove ${slot.title} ${index + 1}`}>
+              <Button small kind="quiet" onClick={() => onChange((before) => before.filter((_, at) => at !== index))} aria-label={`Remove ${slot.title} ${index + 1}`}>
                 Remove
               </Button>
             </figcaption>

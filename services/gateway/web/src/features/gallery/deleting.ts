@@ -1,4 +1,4 @@
-/** Deleting with a way back: clips disappear at once and are really deleted when the time to undo has passed. */
+/** Deleting with a way back: clips disappear at once and are really deleted when the time to undo has passed, or the page goes. */
 import type { QueryClient } from "@tanstack/react-query";
 import { useSyncExternalStore } from "react";
 import { api, Problem } from "../../api/client";
@@ -8,6 +8,10 @@ import { say } from "../../ui/toasts";
 export const UNDO_MS = 6_000;
 
 let hidden: ReadonlySet<string> = new Set();
+
+window.addEventListener("pagehide", () => {
+  for (const id of hidden) void fetch(`/gallery/${id}`, { method: "DELETE", keepalive: true });
+});
 const listeners = new Set<() => void>();
 
 function put(next: ReadonlySet<string>): void {

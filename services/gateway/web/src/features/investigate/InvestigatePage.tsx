@@ -136,5 +136,6 @@ function Search({ filter }: { filter: SearchFilter }) {
 /** An ISO time as the field for local times wants it. */
 function local(time: string): string {
   const date = new Date(time);
+  if (Number.isNaN(date.getTime())) return "";
   return new Date(date.getTime() - date.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
 }

@@ -101,7 +101,7 @@ function Facts({ task }: { task: Task }) {
   return (
     <section aria-label="About this task" className="panel min-w-0 text-sm">
       <div className="flex items-start justify-between gap-3">
-        <h1 className="text-lg font-semibold break-words">{task.prompt}</h1>
+        <h1 className="min-w-0 text-lg font-semibold wrap-anywhere">{task.prompt}</h1>
         <StatusBadge task={task} />
       </div>
       {task.lane_mode === "degraded_shared" && (
